@@ -1,0 +1,5 @@
+//! Pure. The life of an occurrence.
+
+mod policy;
+
+pub use policy::{Extend, OnRemoved, Policy};

@@ -1,0 +1,1 @@
+//! Driver for the meeting service, built in or remote.

@@ -1,0 +1,210 @@
+//! Providers: configured accounts on video services, behind one trait.
+//!
+//! A driver translates five verbs to one vendor's wire and the vendor's answers to [`ProviderError`], and knows nothing
+//! else: it neither sleeps, retries, loops nor counts quotas (the engine does, once for all), and nobody outside its
+//! folder sees vendor JSON. What a vendor cannot do is data in [`Capabilities`].
+
+pub mod meeting_service;
+
+use crate::seams::BoxFuture;
+use chrono::{DateTime, TimeDelta, Utc};
+use std::collections::BTreeMap;
+
+/// One configured account on one service.
+///
+/// Contract, checked by the conformance suite for every driver:
+/// - `create` with a marker that was used before gives the room made then, where [`Capabilities::create_is_idempotent`]
+///   says so; elsewhere the caller calls `find` first.
+/// - After `create` returned a room, `find` with its marker finds it and `look` sees it open.
+/// - `close` of a closed or missing room succeeds or says [`ProviderError::NotFound`]; it never re-opens or makes one.
+/// - An error that leaves open whether the service acted is [`ProviderError::OutcomeUnknown`], nothing milder.
+pub trait Provider: Send + Sync {
+    /// What this account can and cannot do.
+    fn capabilities(&self) -> &Capabilities;
+
+    /// Makes the room, marked with `request.marker`.
+    ///
+    /// # Errors
+    /// [`ProviderError::OutcomeUnknown`] when the room may exist all the same.
+    fn create<'a>(&'a self, request: &'a RoomRequest) -> BoxFuture<'a, Result<Room, ProviderError>>;
+
+    /// The room that carries `marker`, open or closed; `None` when the service says definitely that there is none.
+    ///
+    /// # Errors
+    /// Any doubt (partial list, time-out) is an error, never `None`.
+    fn find<'a>(&'a self, marker: &'a str) -> BoxFuture<'a, Result<Option<Room>, ProviderError>>;
+
+    /// The room's state and occupancy.
+    ///
+    /// # Errors
+    /// [`ProviderError::NotFound`] only when the service says definitely that there is no such room.
+    fn look<'a>(&'a self, room_id: &'a str) -> BoxFuture<'a, Result<RoomView, ProviderError>>;
+
+    /// Brings title, times and settings of the room in line with `request`. Safe to repeat.
+    ///
+    /// # Errors
+    /// [`ProviderError::Rejected`] when the service cannot change what differs.
+    fn update<'a>(
+        &'a self,
+        room_id: &'a str,
+        request: &'a RoomRequest,
+    ) -> BoxFuture<'a, Result<Room, ProviderError>>;
+
+    /// Closes the room: everyone leaves, nobody can join. Safe to repeat.
+    ///
+    /// # Errors
+    /// [`ProviderError::NotFound`] when there is no such room (any more).
+    fn close<'a>(&'a self, room_id: &'a str) -> BoxFuture<'a, Result<(), ProviderError>>;
+}
+
+/// What the room should be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoomRequest {
+    /// Our mark in the remote object, by which the room can be found again: 32 hexadecimal digits, random, one for
+    /// each generation of an occurrence's room.
+    pub marker: String,
+    /// The occurrence's title, at most 200 characters, without control characters.
+    pub title: String,
+    /// The scheduled start.
+    pub starts_at: DateTime<Utc>,
+    /// The end, extensions included.
+    pub ends_at: DateTime<Utc>,
+    /// When the daemon means to close the room: the end and the close delay.
+    pub closes_at: DateTime<Utc>,
+    /// The latest instant to which extensions could move `closes_at`: a service that closes rooms by itself must not
+    /// do so earlier.
+    pub closes_at_latest: DateTime<Utc>,
+    /// Who leads the meeting: addresses or ids, in the vendor's terms.
+    pub hosts: Vec<String>,
+    /// Who is invited.
+    pub participants: Vec<Participant>,
+    /// Portable settings.
+    pub settings: Settings,
+    /// Settings passed through to this kind as they are (`zoom = { … }` of a meeting).
+    pub passthrough: serde_json::Map<String, serde_json::Value>,
+}
+
+/// Somebody invited to a meeting.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Participant {
+    /// Address or id, in the vendor's terms.
+    pub id: String,
+    /// The role in the meeting; `None` is the vendor's default.
+    pub role: Option<Role>,
+}
+
+/// A participant's role.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// May share and speak.
+    Presenter,
+    /// May speak.
+    Attendee,
+    /// May watch and listen.
+    Consumer,
+}
+
+/// Portable settings of a room; `None` leaves the vendor's (or the account's) default.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Settings {
+    /// Microphones are off when people come in.
+    pub mute_on_entry: Option<bool>,
+    /// People may come in as soon as the room exists, not only from the start on.
+    pub join_before_host: Option<bool>,
+    /// Recording from the start.
+    pub recording: Option<Recording>,
+    /// The password that people need to enter.
+    pub password: Option<String>,
+}
+
+/// Where a meeting is recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Recording {
+    /// Not at all.
+    None,
+    /// By the vendor.
+    Cloud,
+    /// On the host's machine.
+    Local,
+}
+
+/// A room as the service made it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Room {
+    /// The vendor's id.
+    pub id: String,
+    /// The link for everybody. Counts as a secret outside the log's own `join_url` field.
+    pub join_url: String,
+    /// The link that gives the host's rights: always a secret.
+    pub host_url: Option<String>,
+}
+
+impl std::fmt::Debug for Room {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Room").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// What was seen of a room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RoomView {
+    /// Whether people can be in it.
+    pub is_open: bool,
+    /// How many are in it; `None` is *unknown*, which is never "empty".
+    pub occupancy: Option<u32>,
+}
+
+/// What an account can and cannot do. `check` and `plan` report from it what a schedule asks in vain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Capabilities {
+    /// A repeated create with the same marker gives the same room (client-chosen id or idempotency key).
+    pub create_is_idempotent: bool,
+    /// How long a new room may stay invisible to `find`: "none" is trusted only this long after the last create.
+    pub find_lag: TimeDelta,
+    /// `look` tells how many people are in the room.
+    pub reports_occupancy: bool,
+    /// The longest time before the start at which a room can be created; `None`: any.
+    pub longest_lead: Option<TimeDelta>,
+    /// Portable settings that have no counterpart, with what happens instead (`recording` → "is ignored").
+    pub unsupported_settings: BTreeMap<&'static str, &'static str>,
+}
+
+/// Why a call failed, by what the caller must do about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProviderError {
+    /// Refused for good: the same request will be refused again.
+    Rejected(String),
+    /// The service says definitely that there is no such room.
+    NotFound,
+    /// The account's credentials are not accepted. Nothing was done.
+    Unauthenticated(String),
+    /// Too many requests; nothing was done. Not again before `retry_at`, where the service said so.
+    RateLimited {
+        /// The earliest instant for the next request of this account.
+        retry_at: Option<DateTime<Utc>>,
+    },
+    /// The service did not take the request (not reached, or a definite "not now"). Nothing was done.
+    Unavailable(String),
+    /// Sent, and no answer that says what was done: look before doing it again.
+    OutcomeUnknown(String),
+}
+
+impl std::fmt::Display for ProviderError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Rejected(why) => write!(f, "refused: {why}"),
+            Self::NotFound => f.write_str("no such room"),
+            Self::Unauthenticated(why) => write!(f, "credentials not accepted: {why}"),
+            Self::RateLimited { retry_at: Some(at) } => {
+                write!(f, "rate limited until {}", at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true))
+            }
+            Self::RateLimited { retry_at: None } => f.write_str("rate limited"),
+            Self::Unavailable(why) => write!(f, "unavailable: {why}"),
+            Self::OutcomeUnknown(why) => write!(f, "outcome unknown: {why}"),
+        }
+    }
+}
+
+impl std::error::Error for ProviderError {}

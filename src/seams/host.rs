@@ -1,0 +1,44 @@
+//! The host: the service manager that is told how we are.
+
+/// What the service manager is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HostState {
+    /// The store is open, the schedule loaded, the listener bound.
+    Ready,
+    /// A new schedule is being applied.
+    Reloading,
+    /// A new line for `systemctl status`.
+    Status(String),
+    /// The engine finished a turn: feeds the watchdog.
+    Alive,
+    /// No more work is taken.
+    Stopping,
+}
+
+/// The service manager.
+pub trait Host: Send + Sync {
+    /// Tells the service manager; a failure is of no consequence to the meetings and is not reported.
+    fn notify(&self, state: HostState);
+}
+
+/// systemd, by its notification socket; elsewhere nothing happens.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemHost;
+
+impl Host for SystemHost {
+    fn notify(&self, state: HostState) {
+        use sd_notify::NotifyState;
+        let line;
+        let states: &[NotifyState<'_>] = match &state {
+            HostState::Ready => &[NotifyState::Ready],
+            HostState::Reloading => &[NotifyState::Reloading],
+            HostState::Status(text) => {
+                line = text.clone();
+                &[NotifyState::Status(&line)]
+            }
+            HostState::Alive => &[NotifyState::Watchdog],
+            HostState::Stopping => &[NotifyState::Stopping],
+        };
+        let _ = sd_notify::notify(states);
+    }
+}
