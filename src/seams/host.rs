@@ -1,4 +1,6 @@
-//! The host: the service manager that is told how we are.
+//! The host: the service manager that is told how we are, and the log.
+
+use crate::log::LogEvent;
 
 /// What the service manager is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,13 +17,16 @@ pub enum HostState {
     Stopping,
 }
 
-/// The service manager.
+/// The service manager and the log.
 pub trait Host: Send + Sync {
     /// Tells the service manager; a failure is of no consequence to the meetings and is not reported.
     fn notify(&self, state: HostState);
+
+    /// Tells whoever reads the log.
+    fn log(&self, event: &LogEvent<'_>);
 }
 
-/// systemd, by its notification socket; elsewhere nothing happens.
+/// systemd, by its notification socket, where it started us; the process's log.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemHost;
 
@@ -40,5 +45,9 @@ impl Host for SystemHost {
             HostState::Stopping => &[NotifyState::Stopping],
         };
         let _ = sd_notify::notify(states);
+    }
+
+    fn log(&self, event: &LogEvent<'_>) {
+        event.emit();
     }
 }

@@ -1,0 +1,157 @@
+//! The value that [`step`](super::step) works on.
+
+use super::{Policy, Reason, State};
+use chrono::{DateTime, TimeDelta, Utc};
+
+/// The scheduled times of an occurrence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Times {
+    /// The scheduled start.
+    pub starts_at: DateTime<Utc>,
+    /// The scheduled end: the start and the duration.
+    pub ends_at: DateTime<Utc>,
+}
+
+/// What the lifecycle knows of a room: enough to name it. Its links stay with it for status and log.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Room {
+    /// The provider's id.
+    pub id: String,
+    /// The link for everybody.
+    pub join_url: String,
+    /// The host's link: a secret.
+    pub host_url: Option<String>,
+}
+
+impl std::fmt::Debug for Room {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Room").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// Where closing leads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// To [`State::Closed`]: the meeting took place.
+    Closed,
+    /// To [`State::Cancelled`].
+    Cancelled,
+    /// To [`State::Failed`]: a create whose outcome was never learned.
+    Failed,
+    /// Back to [`State::Planned`]: the schedule gave a new time while the old room was being closed.
+    PlannedAgain,
+}
+
+impl Verdict {
+    /// All verdicts.
+    pub const ALL: [Self; 4] = [Self::Closed, Self::Cancelled, Self::Failed, Self::PlannedAgain];
+
+    /// The name in the store.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Cancelled => "cancelled",
+            Self::Failed => "failed",
+            Self::PlannedAgain => "planned",
+        }
+    }
+
+    /// The verdict of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|verdict| verdict.as_str() == name)
+    }
+}
+
+/// One occurrence, as far as its life goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Occurrence {
+    /// Where it stands.
+    pub state: State,
+    /// Why it stands there.
+    pub reason: Reason,
+    /// Counts its rooms: up by one each time another room is made for it.
+    pub generation: u32,
+    /// The times that the schedule gives.
+    pub times: Times,
+    /// How far extensions have moved the end.
+    pub extended_by: TimeDelta,
+    /// When a create was sent whose outcome is not known: find the room before another create.
+    pub asked_at: Option<DateTime<Utc>>,
+    /// The room.
+    pub room: Option<Room>,
+    /// The room does not show yet what the schedule says.
+    pub is_outdated: bool,
+    /// An update is on its way that shows what the schedule says now. Not kept over a restart.
+    pub is_update_sent: bool,
+    /// The meeting was taken out of the schedule while people may be in its room.
+    pub is_removed: bool,
+    /// Where [`State::Closing`] leads; `None` in every other state.
+    pub verdict: Option<Verdict>,
+    /// In [`State::Closing`]: the provider took the close; what is left is to see it closed.
+    pub is_close_sent: bool,
+    /// How many people were in the room when last looked at; `None` is unknown.
+    pub occupancy: Option<u32>,
+    /// When the room was last looked at, successfully or not.
+    pub looked_at: Option<DateTime<Utc>>,
+    /// Since when every look found nobody in the room.
+    pub empty_since: Option<DateTime<Utc>>,
+    /// Since when every look that told anything found no open room.
+    pub gone_since: Option<DateTime<Utc>>,
+    /// When to look at the room next.
+    pub look_at: Option<DateTime<Utc>>,
+    /// No call before this instant: a call failed.
+    pub retry_at: Option<DateTime<Utc>>,
+    /// Calls in a row that failed.
+    pub attempts: u32,
+    /// What the last failed call said; `None` after a success.
+    pub last_error: Option<String>,
+}
+
+impl Occurrence {
+    /// An occurrence that the schedule has just given.
+    pub fn planned(times: Times) -> Self {
+        Self {
+            state: State::Planned,
+            reason: Reason::Scheduled,
+            generation: 0,
+            times,
+            extended_by: TimeDelta::zero(),
+            asked_at: None,
+            room: None,
+            is_outdated: false,
+            is_update_sent: false,
+            is_removed: false,
+            verdict: None,
+            is_close_sent: false,
+            occupancy: None,
+            looked_at: None,
+            empty_since: None,
+            gone_since: None,
+            look_at: None,
+            retry_at: None,
+            attempts: 0,
+            last_error: None,
+        }
+    }
+
+    /// When the room is to be created.
+    pub fn create_at(&self, policy: &Policy) -> DateTime<Utc> {
+        self.times.starts_at - policy.create_ahead
+    }
+
+    /// The end, extensions included.
+    pub fn ends_at(&self) -> DateTime<Utc> {
+        self.times.ends_at + self.extended_by
+    }
+
+    /// When the room is to be closed, as things stand.
+    pub fn closes_at(&self, policy: &Policy) -> DateTime<Utc> {
+        self.ends_at() + policy.close_delay
+    }
+
+    /// The latest instant to which extensions could move the close.
+    pub fn closes_at_latest(&self, policy: &Policy) -> DateTime<Utc> {
+        let most = policy.extend.map_or(self.extended_by, |extend| extend.max.max(self.extended_by));
+        self.times.ends_at + most + policy.close_delay
+    }
+}

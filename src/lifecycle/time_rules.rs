@@ -1,0 +1,190 @@
+//! What time alone brings about, what is to be called now, and when to look again.
+
+use super::step::{Now, Step};
+use super::{Call, Occurrence, Policy, Reason, State, Verdict};
+use chrono::{DateTime, TimeDelta, Utc};
+
+/// Two observations that must agree (gone, empty) are at least this far apart.
+pub const CONFIRM_AFTER: TimeDelta = TimeDelta::seconds(10);
+/// A room that is asked for later than this after its time is called late.
+pub const LATE_AFTER: TimeDelta = TimeDelta::seconds(60);
+/// A new room is looked at this long after its creation: "the provider said yes" is not a room.
+pub(super) const FIRST_LOOK_AFTER: TimeDelta = TimeDelta::seconds(30);
+/// A room that was made long ahead is looked at this long before its start.
+const LOOK_BEFORE_START: TimeDelta = TimeDelta::seconds(60);
+
+/// Makes every change that the clock asks for.
+pub(super) fn follow_clock(step: &mut Step<'_>) {
+    while change_by_time(step) {}
+}
+
+/// One change, if the clock asks for one. Each moves the state onward, so that the sequence ends.
+fn change_by_time(step: &mut Step<'_>) -> bool {
+    let (next, policy, now) = (&step.next, step.policy, step.now);
+    match next.state {
+        State::Planned if now.settled >= next.times.ends_at => step.finish(State::Missed, Reason::WindowOver),
+        State::Planned if now.wall >= next.create_at(policy) => {
+            let is_late = now.wall > next.create_at(policy) + LATE_AFTER;
+            step.to(State::Creating, if is_late { Reason::Late } else { Reason::LeadReached });
+        }
+        State::Creating if now.settled >= next.ends_at() => match next.asked_at {
+            Some(_) => step.close(Verdict::Failed, Reason::WindowOver),
+            None => step.finish(State::Failed, Reason::WindowOver),
+        },
+        State::Ready if now.wall >= next.times.starts_at => step.to(State::Live, Reason::StartReached),
+        State::Live | State::Ended if next.is_removed && is_surely_empty(next) => {
+            step.close(Verdict::Cancelled, Reason::Removed);
+        }
+        State::Live if now.settled >= next.ends_at() => step.to(State::Ended, Reason::DurationOver),
+        State::Ended if now.settled >= next.closes_at(policy) => return close_or_extend(step),
+        State::Closing if next.room.is_none() && next.asked_at.is_none() => {
+            let reason = next.reason;
+            step.closed(reason);
+        }
+        State::Planned
+        | State::Creating
+        | State::Ready
+        | State::Live
+        | State::Ended
+        | State::Closing
+        | State::Closed
+        | State::Failed
+        | State::Missed
+        | State::Cancelled => return false,
+    }
+    true
+}
+
+/// The close delay is over: closes the room, or moves its end, or waits for a look.
+fn close_or_extend(step: &mut Step<'_>) -> bool {
+    let (next, policy, now) = (&mut step.next, step.policy, step.now);
+    let closes_at = next.closes_at(policy);
+    let left = extension_left(next, policy);
+    let (Some(extend), true) = (policy.extend, left > TimeDelta::zero()) else {
+        let is_used_up = policy.extend.is_some() && next.occupancy != Some(0);
+        let reason = if is_used_up { Reason::ExtensionUsedUp } else { Reason::CloseDelayOver };
+        step.close(Verdict::Closed, reason);
+        return true;
+    };
+    if next.gone_since.is_some() || next.looked_at.is_none_or(|at| at < closes_at) {
+        return false;
+    }
+    if is_surely_empty(next) {
+        step.close(Verdict::Closed, Reason::Empty);
+        return true;
+    }
+    let reason = match next.occupancy {
+        // Empty, but seen so only once: `look_due` has the second look made.
+        Some(0) => return false,
+        Some(_) => Reason::Occupied,
+        None => Reason::OccupancyUnknown,
+    };
+    // After down-time several steps may be due at once.
+    let overdue_ms = (now.settled - closes_at).num_milliseconds();
+    let steps = i32::try_from(overdue_ms / extend.step.num_milliseconds().max(1) + 1).unwrap_or(i32::MAX);
+    let by = extend.step.checked_mul(steps).unwrap_or(left).min(left);
+    next.extended_by += by;
+    next.is_outdated = true;
+    next.is_update_sent = false;
+    let state = if next.ends_at() > now.settled { State::Live } else { State::Ended };
+    step.to(state, reason);
+    true
+}
+
+fn extension_left(occurrence: &Occurrence, policy: &Policy) -> TimeDelta {
+    policy.extend.map_or(TimeDelta::zero(), |extend| extend.max - occurrence.extended_by)
+}
+
+/// Nobody was there at the last look nor at one at least [`CONFIRM_AFTER`] earlier, and nothing spoke against it between.
+fn is_surely_empty(occurrence: &Occurrence) -> bool {
+    match (occurrence.occupancy, occurrence.empty_since, occurrence.looked_at) {
+        (Some(0), Some(since), Some(at)) => at - since >= CONFIRM_AFTER,
+        _ => false,
+    }
+}
+
+/// When to look next, after a look that found the room open.
+pub(super) fn next_look(occurrence: &Occurrence, policy: &Policy, now: Now) -> DateTime<Utc> {
+    let before_start = occurrence.times.starts_at - LOOK_BEFORE_START;
+    if occurrence.state == State::Ready && before_start > now.wall {
+        before_start
+    } else if occurrence.is_removed && occurrence.occupancy == Some(0) {
+        now.wall + CONFIRM_AFTER
+    } else {
+        now.wall + policy.look_every
+    }
+}
+
+/// When an open room is to be looked at: by the regular rhythm, and by the rule that needs to know who is there.
+fn look_due(occurrence: &Occurrence, policy: &Policy) -> Option<DateTime<Utc>> {
+    let regular = occurrence.look_at;
+    if occurrence.state != State::Ended || extension_left(occurrence, policy) <= TimeDelta::zero() {
+        return regular;
+    }
+    let closes_at = occurrence.closes_at(policy);
+    let has_looked_since = |at: DateTime<Utc>| occurrence.looked_at.is_some_and(|looked_at| looked_at >= at);
+    let for_the_close = if !has_looked_since(closes_at - CONFIRM_AFTER) {
+        Some(closes_at - CONFIRM_AFTER)
+    } else if !has_looked_since(closes_at) {
+        Some(closes_at)
+    } else {
+        occurrence.gone_since.or(occurrence.empty_since).map(|since| since + CONFIRM_AFTER)
+    };
+    [regular, for_the_close].into_iter().flatten().min()
+}
+
+/// The call that is to be made now.
+pub(super) fn call_due(occurrence: &Occurrence, policy: &Policy, now: Now) -> Option<Call> {
+    let may_call = occurrence.retry_at.is_none_or(|at| at <= now.wall);
+    match occurrence.state {
+        State::Creating if may_call => Some(match occurrence.asked_at {
+            Some(_) => Call::Find,
+            None => Call::Create,
+        }),
+        State::Ready | State::Live | State::Ended => {
+            if look_due(occurrence, policy).is_some_and(|at| at <= now.wall) {
+                Some(Call::Look)
+            } else {
+                (occurrence.is_outdated && may_call).then_some(Call::Update)
+            }
+        }
+        State::Closing if may_call => Some(match (&occurrence.room, occurrence.is_close_sent) {
+            (None, _) => Call::Find,
+            (Some(_), false) => Call::Close,
+            (Some(_), true) => Call::Look,
+        }),
+        State::Planned
+        | State::Creating
+        | State::Closing
+        | State::Closed
+        | State::Failed
+        | State::Missed
+        | State::Cancelled => None,
+    }
+}
+
+/// When to step again, if nothing happens before.
+pub(super) fn wake_at(occurrence: &Occurrence, policy: &Policy, now: Now) -> Option<DateTime<Utc>> {
+    // What waits for the settled clock is due when the wall clock shows this much more.
+    let settles = |at: DateTime<Utc>| at + (now.wall - now.settled);
+    let retry = || occurrence.retry_at.unwrap_or(now.wall);
+    let by_call = match occurrence.state {
+        State::Planned => None,
+        State::Creating | State::Closing => Some(retry()),
+        State::Ready | State::Live | State::Ended => {
+            let update = occurrence.is_outdated.then(retry);
+            [look_due(occurrence, policy), update].into_iter().flatten().min()
+        }
+        State::Closed | State::Failed | State::Missed | State::Cancelled => return None,
+    };
+    let by_time = match occurrence.state {
+        State::Planned => Some(occurrence.create_at(policy)),
+        State::Creating => Some(settles(occurrence.ends_at())),
+        State::Ready => Some(occurrence.times.starts_at),
+        State::Live => Some(settles(occurrence.ends_at())),
+        // Once it is reached, a look is what is waited for.
+        State::Ended => Some(settles(occurrence.closes_at(policy))).filter(|at| *at > now.wall),
+        State::Closing | State::Closed | State::Failed | State::Missed | State::Cancelled => None,
+    };
+    [by_call, by_time].into_iter().flatten().min()
+}

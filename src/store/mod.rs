@@ -1,0 +1,212 @@
+//! The store: what survives a crash. A small, batch-shaped trait, and SQLite behind it.
+//!
+//! The engine hands over one [`Batch`] per turn, and the whole of it is durable when [`Store::commit`] returns, or none
+//! of it is there. Nothing outside this module knows SQL.
+//!
+//! The trait is synchronous: the engine runs on a thread of its own and has nothing better to do than wait for the disk.
+
+mod lock;
+mod record;
+mod sqlite;
+
+pub use lock::{StoreLock, StoreLockError};
+pub use record::{MeetingSpec, Record, StoredMeeting};
+pub use sqlite::SqliteStore;
+
+use crate::lifecycle::{Call, Change};
+use chrono::{DateTime, Utc};
+use std::path::PathBuf;
+
+/// Where in the order of deadlines something stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct DueKey {
+    /// When it is due.
+    pub wake_at: DateTime<Utc>,
+    /// The occurrence's number in the store.
+    pub seq: i64,
+}
+
+impl DueKey {
+    /// Before everything.
+    pub const START: Self = Self { wake_at: DateTime::<Utc>::MIN_UTC, seq: i64::MIN };
+}
+
+/// An occurrence that is due: enough to put it in its provider's queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Due {
+    /// Its place in the order of deadlines.
+    pub key: DueKey,
+    /// The provider's name.
+    pub provider: String,
+    /// Its scheduled start.
+    pub starts_at: DateTime<Utc>,
+}
+
+/// One line of an occurrence's history.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HistoryEntry {
+    /// The occurrence's number in the store.
+    pub seq: i64,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// The generation after the change.
+    pub generation: u32,
+    /// What changed.
+    pub change: Change,
+    /// What else there is to say (an error's words, the new end).
+    pub detail: Option<String>,
+}
+
+/// Everything that one turn changes.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// Meetings to write, by id.
+    pub meetings: Vec<StoredMeeting>,
+    /// New occurrences; `seq` is given by the store.
+    pub inserts: Vec<Record>,
+    /// Occurrences to overwrite.
+    pub updates: Vec<Record>,
+    /// Lines of history.
+    pub history: Vec<HistoryEntry>,
+    /// Values to keep by key.
+    pub meta: Vec<(&'static str, String)>,
+}
+
+impl Batch {
+    /// Nothing to write.
+    pub fn is_empty(&self) -> bool {
+        self.meetings.is_empty()
+            && self.inserts.is_empty()
+            && self.updates.is_empty()
+            && self.history.is_empty()
+            && self.meta.is_empty()
+    }
+}
+
+/// Durable state of the daemon. Every method fails with [`StoreError`], and then has changed nothing.
+#[expect(clippy::missing_errors_doc, reason = "said once, for all methods")]
+pub trait Store: Send {
+    /// Occurrences due at `until` or before, later in order than `after`; at most `limit`, in order.
+    fn due(&mut self, after: DueKey, until: DateTime<Utc>, limit: usize) -> Result<Vec<Due>, StoreError>;
+
+    /// When the first occurrence later in order than `after` is due.
+    fn next_due(&mut self, after: DueKey) -> Result<Option<DateTime<Utc>>, StoreError>;
+
+    /// The occurrences with these numbers; missing ones are left out.
+    fn load(&mut self, seqs: &[i64]) -> Result<Vec<Record>, StoreError>;
+
+    /// Every occurrence of a meeting that is not over, or that starts at `since` or later.
+    fn of_meeting(&mut self, meeting: &str, since: DateTime<Utc>) -> Result<Vec<Record>, StoreError>;
+
+    /// Numbers of the occurrences with a call that had not come back when the daemon stopped.
+    fn interrupted(&mut self) -> Result<Vec<i64>, StoreError>;
+
+    /// All meetings, removed ones included as long as they have occurrences that are not over.
+    fn meetings(&mut self) -> Result<Vec<StoredMeeting>, StoreError>;
+
+    /// How many occurrences are not over, and how many of those have a room.
+    fn counts(&mut self) -> Result<Counts, StoreError>;
+
+    /// The value kept under `key`.
+    fn meta(&mut self, key: &str) -> Result<Option<String>, StoreError>;
+
+    /// Writes `batch` in one transaction; it is durable on return.
+    fn commit(&mut self, batch: &Batch) -> Result<(), StoreError>;
+
+    /// After a clock step: makes every occurrence with a room, and every one that waits, due at `now` at the latest, so
+    /// that its deadlines are worked out anew.
+    fn rearm(&mut self, now: DateTime<Utc>) -> Result<(), StoreError>;
+
+    /// Forgets at most `limit` occurrences, with their history, that were over before `before`, and removed meetings
+    /// without any left. Returns how many occurrences.
+    fn prune(&mut self, before: DateTime<Utc>, limit: usize) -> Result<usize, StoreError>;
+}
+
+/// How much there is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Occurrences that are not over.
+    pub pending: usize,
+    /// Those of them that have a room, or may have one.
+    pub with_room: usize,
+}
+
+/// Why the store could not do what it was asked.
+#[derive(Debug)]
+pub enum StoreError {
+    /// The database said no: disk full, read only, locked, unreadable.
+    Database {
+        /// The database file.
+        path: PathBuf,
+        /// What SQLite said.
+        source: rusqlite::Error,
+    },
+    /// A row that cannot be: written by something else, or damaged.
+    BadRow {
+        /// The occurrence or meeting.
+        id: String,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// The file was written by a newer version of the program.
+    TooNew {
+        /// The database file.
+        path: PathBuf,
+        /// Its schema version.
+        found: i64,
+        /// The newest that this program knows.
+        known: i64,
+    },
+    /// The file is not a store of this program.
+    NotAStore {
+        /// The file.
+        path: PathBuf,
+        /// What was found instead.
+        what: String,
+    },
+}
+
+impl std::fmt::Display for StoreError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Database { path, source } => {
+                write!(f, "store {}: {}", path.display(), describe(source))
+            }
+            Self::BadRow { id, what } => write!(f, "the store's record of {id:?} is damaged: {what}"),
+            Self::TooNew { path, found, known } => write!(
+                f,
+                "store {} was written by a newer convened (schema {found}, this one knows up to {known}): install that \
+                 version again, or restore the store from a backup made before the upgrade",
+                path.display()
+            ),
+            Self::NotAStore { path, what } => write!(
+                f,
+                "{} is not a store of convened ({what}): set `state_dir` to another folder, or move the file away",
+                path.display()
+            ),
+        }
+    }
+}
+
+impl std::error::Error for StoreError {}
+
+/// SQLite's words, with what an operator can do about the usual ones.
+fn describe(error: &rusqlite::Error) -> String {
+    use rusqlite::ErrorCode;
+    let hint = match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => " (free some space: work goes on by itself)",
+        Some(ErrorCode::ReadOnly) => " (the file or its folder is read only for this user)",
+        Some(ErrorCode::CannotOpen) => " (does the folder exist, and may this user write there?)",
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => " (another program holds it)",
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+            " (the file is damaged: restore it from a backup)"
+        }
+        _ => "",
+    };
+    format!("{error}{hint}")
+}
+
+/// The call of that name.
+fn call_from_name(name: &str) -> Option<Call> {
+    Call::ALL.into_iter().find(|call| call.as_str() == name)
+}

@@ -1,0 +1,63 @@
+//! What the store keeps of an occurrence and of a meeting.
+
+use crate::lifecycle::{Call, Occurrence, Policy};
+use crate::providers::{Participant, Settings};
+use chrono::{DateTime, Utc};
+
+/// One occurrence as the store keeps it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// Its number in the store; 0 before it was inserted.
+    pub seq: i64,
+    /// Its identity: `<meeting>`, or `<meeting>@<original local start>` in a series.
+    pub id: String,
+    /// Its meeting's id.
+    pub meeting: String,
+    /// The provider on which its room is, or will be.
+    pub provider: String,
+    /// Its own title; `None`: the meeting's.
+    pub title: Option<String>,
+    /// The mark in its room, from the first create on.
+    pub marker: Option<String>,
+    /// Its life.
+    pub occurrence: Occurrence,
+    /// When it is due; `None`: never by itself.
+    pub wake_at: Option<DateTime<Utc>>,
+    /// The call that is on its way.
+    pub call: Option<Call>,
+    /// When it entered its state.
+    pub changed_at: DateTime<Utc>,
+}
+
+/// One meeting as last applied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredMeeting {
+    /// Its id.
+    pub id: String,
+    /// The fingerprint of what was applied.
+    pub fingerprint: [u8; 32],
+    /// Its occurrences that start before this instant are in the store.
+    pub materialised_until: DateTime<Utc>,
+    /// It is not in the schedule any more.
+    pub is_removed: bool,
+    /// What its rooms need.
+    pub spec: MeetingSpec,
+}
+
+/// What a meeting's rooms need to know: kept so that a meeting that was removed from the schedule can be finished by
+/// its own rules, also after a restart.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct MeetingSpec {
+    /// The title.
+    pub title: String,
+    /// The rules.
+    pub policy: Policy,
+    /// Who leads.
+    pub hosts: Vec<String>,
+    /// Who is invited.
+    pub participants: Vec<Participant>,
+    /// Portable settings.
+    pub settings: Settings,
+    /// Settings for the provider's kind.
+    pub passthrough: serde_json::Map<String, serde_json::Value>,
+}

@@ -1,0 +1,78 @@
+-- Instants are UTC milliseconds since 1970 in *_at_ms columns; elapsed times are milliseconds in *_ms columns.
+-- The CHECKs tie columns to the state, so that a wrong write fails loudly instead of being acted upon.
+
+CREATE TABLE meta (
+    key   TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE meetings (
+    id                    TEXT PRIMARY KEY,
+    fingerprint           BLOB NOT NULL CHECK (length(fingerprint) = 32),
+    materialised_until_ms INTEGER NOT NULL,
+    is_removed            INTEGER NOT NULL DEFAULT 0 CHECK (is_removed IN (0, 1)),
+    spec                  TEXT NOT NULL              -- JSON: title, policy, people, settings as last applied
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE occurrences (
+    seq            INTEGER PRIMARY KEY,
+    id             TEXT NOT NULL UNIQUE,             -- <meeting> or <meeting>@<original local start>
+    meeting        TEXT NOT NULL REFERENCES meetings (id),
+    provider       TEXT NOT NULL,
+    title          TEXT,                             -- NULL: the meeting's
+    state          TEXT NOT NULL CHECK (state IN ('planned', 'creating', 'ready', 'live', 'ended', 'closing',
+                                                  'closed', 'failed', 'missed', 'cancelled')),
+    reason         TEXT NOT NULL,
+    generation     INTEGER NOT NULL DEFAULT 0 CHECK (generation >= 0),
+    starts_at_ms   INTEGER NOT NULL,
+    ends_at_ms     INTEGER NOT NULL CHECK (ends_at_ms > starts_at_ms),
+    extended_by_ms INTEGER NOT NULL DEFAULT 0 CHECK (extended_by_ms >= 0),
+    wake_at_ms     INTEGER,                          -- NULL: nothing happens by itself
+    call           TEXT CHECK (call IN ('create', 'find', 'look', 'update', 'close')),  -- on its way
+    marker         TEXT,
+    asked_at_ms    INTEGER,
+    room_id        TEXT,
+    join_url       TEXT,
+    host_url       TEXT,
+    is_outdated    INTEGER NOT NULL DEFAULT 0 CHECK (is_outdated IN (0, 1)),
+    is_removed     INTEGER NOT NULL DEFAULT 0 CHECK (is_removed IN (0, 1)),
+    verdict        TEXT CHECK (verdict IN ('closed', 'cancelled', 'failed', 'planned')),
+    is_close_sent  INTEGER NOT NULL DEFAULT 0 CHECK (is_close_sent IN (0, 1)),
+    occupancy      INTEGER CHECK (occupancy >= 0),   -- NULL: unknown
+    looked_at_ms   INTEGER,
+    empty_since_ms INTEGER,
+    gone_since_ms  INTEGER,
+    look_at_ms     INTEGER,
+    retry_at_ms    INTEGER,
+    attempts       INTEGER NOT NULL DEFAULT 0 CHECK (attempts >= 0),
+    last_error     TEXT,
+    changed_at_ms  INTEGER NOT NULL,                 -- when it entered its state
+
+    CHECK (state NOT IN ('ready', 'live', 'ended') OR room_id IS NOT NULL),
+    CHECK ((room_id IS NULL) = (join_url IS NULL)),
+    CHECK (asked_at_ms IS NULL OR marker IS NOT NULL),
+    CHECK ((state = 'closing') = (verdict IS NOT NULL)),
+    CHECK (state NOT IN ('closed', 'failed', 'missed', 'cancelled') OR (wake_at_ms IS NULL AND call IS NULL)),
+    CHECK (state IN ('closed', 'failed', 'missed', 'cancelled') OR wake_at_ms IS NOT NULL)
+) STRICT;
+
+CREATE INDEX occurrences_by_wake ON occurrences (wake_at_ms, seq, provider, starts_at_ms) WHERE wake_at_ms IS NOT NULL;
+CREATE INDEX occurrences_by_meeting ON occurrences (meeting, starts_at_ms);
+CREATE INDEX occurrences_in_call ON occurrences (seq) WHERE call IS NOT NULL;
+CREATE INDEX occurrences_over ON occurrences (changed_at_ms)
+    WHERE state IN ('closed', 'failed', 'missed', 'cancelled');
+-- An open room belongs to one occurrence.
+CREATE UNIQUE INDEX occurrences_by_room ON occurrences (provider, room_id)
+    WHERE state IN ('ready', 'live', 'ended', 'closing') AND room_id IS NOT NULL;
+
+CREATE TABLE history (
+    occurrence INTEGER NOT NULL,
+    number     INTEGER NOT NULL,                     -- grows over the whole store
+    at_ms      INTEGER NOT NULL,
+    generation INTEGER NOT NULL,
+    from_state TEXT NOT NULL,
+    to_state   TEXT NOT NULL,
+    reason     TEXT NOT NULL,
+    detail     TEXT,
+    PRIMARY KEY (occurrence, number)
+) STRICT, WITHOUT ROWID;
