@@ -8,6 +8,8 @@ use chrono::{DateTime, Utc};
 pub enum Event {
     /// A deadline has come, and a call may be made now.
     Due,
+    /// A deadline has come; no call can be made now, as the provider is busy with others.
+    Tick,
     /// A call came back.
     Answered(Answer),
     /// The daemon was restarted: calls in flight are lost.

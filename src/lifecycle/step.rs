@@ -2,8 +2,8 @@
 
 use super::time_rules::{self, CONFIRM_AFTER};
 use super::{
-    Answer, Call, Event, Failure, FailureKind, Occurrence, OnRemoved, Policy, Reason, Room, Sight, State, Times, Verdict,
-    backoff,
+    Answer, Call, Event, Failure, FailureKind, Occurrence, OnRemoved, Policy, Reason, Room, Sight, State,
+    Times, Verdict, backoff,
 };
 use chrono::{DateTime, Utc};
 
@@ -79,7 +79,7 @@ pub fn step(before: &Occurrence, event: Event, policy: &Policy, now: Now) -> Tra
     let is_due = event == Event::Due;
     let mut step = Step { next: before.clone(), changes: Vec::new(), policy, now };
     match event {
-        Event::Due => {}
+        Event::Due | Event::Tick => {}
         Event::Answered(answer) => step.answered(answer),
         Event::Restarted => step.restarted(),
         Event::Rescheduled { times, is_changed } => step.rescheduled(times, is_changed),
@@ -211,7 +211,8 @@ impl Step<'_> {
             }
             Answer::Close(Err(failure)) => {
                 // Done, perhaps: a look tells.
-                self.next.is_close_sent = matches!(failure.kind, FailureKind::NotFound | FailureKind::Unknown);
+                self.next.is_close_sent =
+                    matches!(failure.kind, FailureKind::NotFound | FailureKind::Unknown);
                 if failure.kind != FailureKind::NotFound {
                     self.failed(failure);
                 }
@@ -408,6 +409,8 @@ impl Step<'_> {
                 OnRemoved::Close => self.close(Verdict::Cancelled, Reason::Removed),
                 OnRemoved::Finish => {
                     self.next.is_removed = true;
+                    // What was seen before is no reason to close now: somebody may have come in since.
+                    self.next.empty_since = None;
                     self.next.look_at = Some(self.now.wall);
                 }
             },

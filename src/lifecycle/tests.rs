@@ -82,17 +82,20 @@ impl Story {
 
     fn call(&mut self, call: Call) -> Answer {
         self.calls.push(call.as_str());
-        let room = Room { id: format!("r{}", self.occurrence.generation), join_url: String::new(), host_url: None };
+        let room =
+            Room { id: format!("r{}", self.occurrence.generation), join_url: String::new(), host_url: None };
         let next = |list: &mut Vec<_>| if list.is_empty() { None } else { Some(list.remove(0)) };
         match call {
             Call::Create => Answer::Create(match next(&mut self.create) {
                 Some(Err(kind)) => Err(self.failure(kind)),
                 Some(Ok(())) | None => Ok(room),
             }),
-            Call::Find => Answer::Find(match if self.find.is_empty() { Some(true) } else { self.find.remove(0) } {
-                Some(is_there) => Ok(is_there.then_some(room)),
-                None => Err(self.failure(FailureKind::NotDone)),
-            }),
+            Call::Find => {
+                Answer::Find(match if self.find.is_empty() { Some(true) } else { self.find.remove(0) } {
+                    Some(is_there) => Ok(is_there.then_some(room)),
+                    None => Err(self.failure(FailureKind::NotDone)),
+                })
+            }
             Call::Look => {
                 let is_open = self.occurrence.state != State::Closing;
                 let seen = if self.sees.is_empty() { Ok(is_open) } else { self.sees.remove(0) };
@@ -148,11 +151,14 @@ fn a_plain_meeting_is_opened_ahead_ended_and_closed_on_time() {
 fn an_empty_room_is_closed_on_time_after_two_looks() {
     let mut story = Story::extending(10, 60);
     story.until("12:00:00");
-    assert_eq!(story.trace[3..], [
-        "09:30:00 live -> ended duration_over",
-        "09:35:00 ended -> closing empty",
-        "09:35:00 closing -> closed seen_closed",
-    ]);
+    assert_eq!(
+        story.trace[3..],
+        [
+            "09:30:00 live -> ended duration_over",
+            "09:35:00 ended -> closing empty",
+            "09:35:00 closing -> closed seen_closed",
+        ]
+    );
 }
 
 #[test]
@@ -160,17 +166,24 @@ fn people_in_the_room_move_its_end_until_the_greatest_extension() {
     let mut story = Story::extending(10, 25);
     story.occupancy = Some(2);
     story.until("12:00:00");
-    assert_eq!(story.trace[3..], [
-        "09:30:00 live -> ended duration_over",
-        "09:35:00 ended -> live occupied",
-        "09:40:00 live -> ended duration_over",
-        "09:45:00 ended -> live occupied",
-        "09:50:00 live -> ended duration_over",
-        "09:55:00 ended occupied",
-        "10:00:00 ended -> closing extension_used_up",
-        "10:00:00 closing -> closed seen_closed",
-    ]);
-    assert_eq!(story.calls.iter().filter(|call| **call == "update").count(), 3, "the provider is told each new end");
+    assert_eq!(
+        story.trace[3..],
+        [
+            "09:30:00 live -> ended duration_over",
+            "09:35:00 ended -> live occupied",
+            "09:40:00 live -> ended duration_over",
+            "09:45:00 ended -> live occupied",
+            "09:50:00 live -> ended duration_over",
+            "09:55:00 ended occupied",
+            "10:00:00 ended -> closing extension_used_up",
+            "10:00:00 closing -> closed seen_closed",
+        ]
+    );
+    assert_eq!(
+        story.calls.iter().filter(|call| **call == "update").count(),
+        3,
+        "the provider is told each new end"
+    );
 }
 
 #[test]
@@ -216,18 +229,20 @@ fn a_create_whose_room_is_not_found_is_made_again() {
 fn a_refused_create_fails_and_an_edit_of_the_meeting_tries_again() {
     let mut story = Story::new();
     story.create = vec![Err(FailureKind::Rejected)];
-    story.until("08:50:00").trace_is(&[
-        "08:45:00 planned -> creating lead_reached",
-        "08:45:00 creating -> failed rejected",
-    ]);
+    story
+        .until("08:50:00")
+        .trace_is(&["08:45:00 planned -> creating lead_reached", "08:45:00 creating -> failed rejected"]);
     let times = story.occurrence.times;
     story.happens(Event::Rescheduled { times, is_changed: true });
     story.until("08:55:00");
-    assert_eq!(story.trace[2..], [
-        "08:50:00 failed -> planned rescheduled",
-        "08:50:00 planned -> creating late",
-        "08:50:00 creating -> ready created",
-    ]);
+    assert_eq!(
+        story.trace[2..],
+        [
+            "08:50:00 failed -> planned rescheduled",
+            "08:50:00 planned -> creating late",
+            "08:50:00 creating -> ready created",
+        ]
+    );
     assert_eq!(story.occurrence.generation, 1);
 }
 
@@ -250,10 +265,7 @@ fn a_create_of_unknown_outcome_is_cleaned_up_when_its_time_is_over() {
     assert_eq!(story.occurrence.state, State::Closing);
     story.find = vec![Some(true)];
     story.until("09:40:00");
-    assert_eq!(story.trace[1..], [
-        "09:30:00 creating -> closing window_over",
-        story.trace[2].as_str(),
-    ]);
+    assert_eq!(story.trace[1..], ["09:30:00 creating -> closing window_over", story.trace[2].as_str(),]);
     assert_eq!(story.occurrence.state, State::Failed);
     assert!(story.calls.ends_with(&["find", "close", "look"]));
 }
@@ -315,11 +327,10 @@ fn a_room_that_is_gone_twice_is_made_again_and_once_is_not_believed() {
     assert_eq!(story.occurrence.generation, 0);
     story.sees = vec![Err(FailureKind::NotFound), Err(FailureKind::Unknown), Err(FailureKind::NotFound)];
     story.until("09:20:00");
-    assert_eq!(story.trace[3..], [
-        story.trace[3].as_str(),
-        story.trace[4].as_str(),
-        story.trace[5].as_str(),
-    ]);
+    assert_eq!(
+        story.trace[3..],
+        [story.trace[3].as_str(), story.trace[4].as_str(), story.trace[5].as_str(),]
+    );
     assert!(story.trace[3].ends_with("live -> creating room_gone"));
     assert_eq!((story.occurrence.state, story.occurrence.generation), (State::Live, 1));
 }
@@ -343,10 +354,10 @@ fn removal_cancels_what_has_not_begun_and_closes_its_room() {
     story.until("08:50:00");
     story.happens(Event::Removed);
     story.until("08:51:00");
-    assert_eq!(story.trace[2..], [
-        "08:50:00 ready -> closing removed",
-        "08:50:00 closing -> cancelled seen_closed",
-    ]);
+    assert_eq!(
+        story.trace[2..],
+        ["08:50:00 ready -> closing removed", "08:50:00 closing -> cancelled seen_closed",]
+    );
 }
 
 #[test]
@@ -406,11 +417,14 @@ fn a_moved_meeting_keeps_its_room_and_the_room_is_told() {
     let times = Times { starts_at: at("11:00:00"), ends_at: at("11:30:00") };
     story.happens(Event::Rescheduled { times, is_changed: false });
     story.until("12:00:00");
-    assert_eq!(story.trace[3..6], [
-        "09:10:00 live -> ready rescheduled",
-        "11:00:00 ready -> live start_reached",
-        "11:30:00 live -> ended duration_over",
-    ]);
+    assert_eq!(
+        story.trace[3..6],
+        [
+            "09:10:00 live -> ready rescheduled",
+            "11:00:00 ready -> live start_reached",
+            "11:30:00 live -> ended duration_over",
+        ]
+    );
     assert_eq!(story.calls.iter().filter(|call| **call == "update").count(), 1);
     assert_eq!(story.calls.iter().filter(|call| **call == "create").count(), 1);
 }

@@ -199,6 +199,8 @@ log_events! {
     }
     /// The schedule on disk is again what is in force.
     INFO ScheduleMended = "schedule.mended" {}
+    /// A reload was asked for, and the schedule on disk is what is in force.
+    INFO ScheduleUnchanged = "schedule.unchanged" {}
     /// A setting changed that is read only at the start.
     WARN ScheduleNeedsRestart = "schedule.needs_restart" { setting: &'a str }
 
@@ -269,6 +271,8 @@ log_events! {
 
     /// The store cannot be written; no call is made until it can.
     ERROR StoreFailed = "store.failed" { error: &'a str }
+    /// The built-in meeting service could not tidy up; it tries again in an hour.
+    WARN MeetingServiceFailed = "meeting_service.failed" { error: &'a str }
     /// The store can be written again.
     INFO StoreRecovered = "store.recovered" {}
     /// Occurrences past their retention were forgotten.

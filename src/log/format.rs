@@ -68,7 +68,8 @@ fn format_event(style: Style, event: &Event<'_>, now: DateTime<Utc>) -> String {
                 Level::TRACE => ("35", "TRACE"),
             };
             let time = now.with_timezone(&chrono::Local).format("%Y-%m-%dT%H:%M:%S%:z").to_string();
-            let mut line = format!("{} {} {}", paint("2", &time), paint(colour, label), paint("1", &escape(&name)));
+            let mut line =
+                format!("{} {} {}", paint("2", &time), paint(colour, label), paint("1", &escape(&name)));
             for (field, value) in fields.list {
                 let value = match value {
                     serde_json::Value::String(text) => quote(&text),
@@ -134,8 +135,13 @@ fn is_own(field: &Field) -> bool {
 /// `text` as a value in a `field=value` line: in quotes where it would be ambiguous, with nothing in it that a terminal
 /// would act upon.
 pub(super) fn quote(text: &str) -> String {
-    let is_plain = !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || "-_.:/@+%?&#~*,;[]()<>".contains(c));
-    if is_plain { text.to_owned() } else { format!("\"{}\"", escape(&text.replace('\\', "\\\\").replace('"', "\\\""))) }
+    let is_plain =
+        !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || "-_.:/@+%?&#~*,;[]()<>".contains(c));
+    if is_plain {
+        text.to_owned()
+    } else {
+        format!("\"{}\"", escape(&text.replace('\\', "\\\\").replace('"', "\\\"")))
+    }
 }
 
 /// `text` without control characters and without marks that reorder or hide what follows: such characters become

@@ -65,5 +65,6 @@ pub fn init(format: LogFormat, verbosity: u8) {
 /// systemd sets `JOURNAL_STREAM` to device and inode of the journal's socket: ours, unless somebody redirected it.
 fn is_stderr_the_journal() -> bool {
     let Some(stream) = std::env::var("JOURNAL_STREAM").ok() else { return false };
-    rustix::fs::fstat(rustix::stdio::stderr()).is_ok_and(|stat| stream == format!("{}:{}", stat.st_dev, stat.st_ino))
+    rustix::fs::fstat(rustix::stdio::stderr())
+        .is_ok_and(|stat| stream == format!("{}:{}", stat.st_dev, stat.st_ino))
 }

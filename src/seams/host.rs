@@ -34,9 +34,17 @@ impl Host for SystemHost {
     fn notify(&self, state: HostState) {
         use sd_notify::NotifyState;
         let line;
+        let reloading;
         let states: &[NotifyState<'_>] = match &state {
             HostState::Ready => &[NotifyState::Ready],
-            HostState::Reloading => &[NotifyState::Reloading],
+            HostState::Reloading => match NotifyState::monotonic_usec_now() {
+                // `Type=notify-reload` wants to know when.
+                Ok(now) => {
+                    reloading = [NotifyState::Reloading, now];
+                    &reloading
+                }
+                Err(_) => &[NotifyState::Reloading],
+            },
             HostState::Status(text) => {
                 line = text.clone();
                 &[NotifyState::Status(&line)]

@@ -8,6 +8,8 @@
 mod lock;
 mod record;
 mod sqlite;
+#[cfg(test)]
+mod tests;
 
 pub use lock::{StoreLock, StoreLockError};
 pub use record::{MeetingSpec, Record, StoredMeeting};
@@ -38,8 +40,10 @@ pub struct Due {
     pub key: DueKey,
     /// The provider's name.
     pub provider: String,
-    /// Its scheduled start.
-    pub starts_at: DateTime<Utc>,
+    /// It is still planned: all that is to be done is to create its room.
+    pub is_planned: bool,
+    /// By when it should be done: the start for a room that is to be made, else the instant at which it was due.
+    pub deadline: DateTime<Utc>,
 }
 
 /// One line of an occurrence's history.
@@ -68,8 +72,8 @@ pub struct Batch {
     pub updates: Vec<Record>,
     /// Lines of history.
     pub history: Vec<HistoryEntry>,
-    /// Values to keep by key.
-    pub meta: Vec<(&'static str, String)>,
+    /// Values to keep by key; `None` drops one.
+    pub meta: Vec<(&'static str, Option<String>)>,
 }
 
 impl Batch {
@@ -98,6 +102,9 @@ pub trait Store: Send {
     /// Every occurrence of a meeting that is not over, or that starts at `since` or later.
     fn of_meeting(&mut self, meeting: &str, since: DateTime<Utc>) -> Result<Vec<Record>, StoreError>;
 
+    /// The occurrences with these identities; missing ones are left out.
+    fn by_id(&mut self, ids: &[String]) -> Result<Vec<Record>, StoreError>;
+
     /// Numbers of the occurrences with a call that had not come back when the daemon stopped.
     fn interrupted(&mut self) -> Result<Vec<i64>, StoreError>;
 
@@ -120,6 +127,22 @@ pub trait Store: Send {
     /// Forgets at most `limit` occurrences, with their history, that were over before `before`, and removed meetings
     /// without any left. Returns how many occurrences.
     fn prune(&mut self, before: DateTime<Utc>, limit: usize) -> Result<usize, StoreError>;
+}
+
+/// Why the schedule on disk is not in force: a note of the daemon for `status`.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Problem {
+    /// `not valid` or `held`.
+    pub what: String,
+    /// The first problems, each with its place; or what it would do.
+    pub lines: Vec<String>,
+    /// Since when.
+    pub since: DateTime<Utc>,
+}
+
+impl Problem {
+    /// The key under which the store keeps it.
+    pub const KEY: &str = "schedule_problem";
 }
 
 /// How much there is.

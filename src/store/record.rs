@@ -36,8 +36,6 @@ pub struct StoredMeeting {
     pub id: String,
     /// The fingerprint of what was applied.
     pub fingerprint: [u8; 32],
-    /// Its occurrences that start before this instant are in the store.
-    pub materialised_until: DateTime<Utc>,
     /// It is not in the schedule any more.
     pub is_removed: bool,
     /// What its rooms need.

@@ -1,6 +1,8 @@
 //! [`Store`] on SQLite: WAL with `synchronous=FULL`, one connection, statements prepared once.
 
-use super::{Batch, Counts, Due, DueKey, HistoryEntry, Record, Store, StoreError, StoredMeeting, call_from_name};
+use super::{
+    Batch, Counts, Due, DueKey, HistoryEntry, Record, Store, StoreError, StoredMeeting, call_from_name,
+};
 use crate::lifecycle::{Call, Occurrence, Reason, Room, State, Times, Verdict};
 use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Row, Statement, params};
@@ -60,7 +62,9 @@ impl SqliteStore {
         match check_version(&connection, &path)? {
             version if version == MIGRATIONS.len() => {}
             version => {
-                let what = format!("its schema is version {version}: start the daemon once, it brings it up to date");
+                let what = format!(
+                    "its schema is version {version}: start the daemon once, it brings it up to date"
+                );
                 return Err(StoreError::NotAStore { path, what });
             }
         }
@@ -92,6 +96,25 @@ impl SqliteStore {
         Ok(Self { connection, path, last_history })
     }
 
+    #[cfg(test)]
+    pub(super) fn pragma(&self, name: &str) -> String {
+        let value = self
+            .connection
+            .query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, rusqlite::types::Value>(0));
+        match value.unwrap() {
+            rusqlite::types::Value::Integer(number) => number.to_string(),
+            rusqlite::types::Value::Text(text) => text,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn explain(&self, sql: &str) -> String {
+        let mut statement = self.connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+        let lines = statement.query_map([], |row| row.get::<_, String>(3)).unwrap();
+        lines.map(Result::unwrap).collect::<Vec<_>>().join("\n")
+    }
+
     fn error(&self) -> impl Fn(rusqlite::Error) -> StoreError + use<> {
         database(&self.path)
     }
@@ -107,12 +130,32 @@ impl SqliteStore {
         Ok(records)
     }
 
+    /// The records whose unique `column` has one of `keys`.
+    fn records_by(&self, column: &str, keys: &[impl rusqlite::ToSql]) -> Result<Vec<Record>, StoreError> {
+        let error = self.error();
+        let sql = format!("SELECT {COLUMNS} FROM occurrences WHERE {column} = ?1");
+        let mut statement = self.connection.prepare_cached(&sql).map_err(&error)?;
+        let mut records = Vec::with_capacity(keys.len());
+        for key in keys {
+            let mut rows = statement.query([key]).map_err(&error)?;
+            if let Some(row) = rows.next().map_err(&error)? {
+                records.push(read_record(row).map_err(&error)??);
+            }
+        }
+        Ok(records)
+    }
+
     /// Occurrences for people: every one that has begun and is not over, the next `upcoming` planned ones, and the last
     /// `past` that are over; in the order of their starts. With `meeting`, only that meeting's.
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub fn report(&self, meeting: Option<&str>, upcoming: usize, past: usize) -> Result<Vec<Record>, StoreError> {
+    pub fn report(
+        &self,
+        meeting: Option<&str>,
+        upcoming: usize,
+        past: usize,
+    ) -> Result<Vec<Record>, StoreError> {
         let limit = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
         let sql = format!(
             "SELECT {COLUMNS} FROM (
@@ -136,8 +179,9 @@ impl Store for SqliteStore {
         let mut statement = self
             .connection
             .prepare_cached(
-                "SELECT wake_at_ms, seq, provider, starts_at_ms FROM occurrences INDEXED BY occurrences_by_wake
-                 WHERE (wake_at_ms, seq) > (?1, ?2) AND wake_at_ms <= ?3 ORDER BY wake_at_ms, seq LIMIT ?4",
+                "SELECT wake_at_ms, seq, provider, state = 'planned',
+                        CASE WHEN state IN ('planned', 'creating') THEN starts_at_ms ELSE wake_at_ms END
+                 FROM occurrences INDEXED BY occurrences_by_wake WHERE (wake_at_ms, seq) > (?1, ?2) AND wake_at_ms <= ?3 ORDER BY wake_at_ms, seq LIMIT ?4",
             )
             .map_err(&error)?;
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
@@ -146,7 +190,8 @@ impl Store for SqliteStore {
                 Ok(Due {
                     key: DueKey { wake_at: instant(row, 0)?, seq: row.get(1)? },
                     provider: row.get(2)?,
-                    starts_at: instant(row, 3)?,
+                    is_planned: row.get(3)?,
+                    deadline: instant(row, 4)?,
                 })
             })
             .map_err(&error)?;
@@ -162,21 +207,18 @@ impl Store for SqliteStore {
                  WHERE (wake_at_ms, seq) > (?1, ?2) AND wake_at_ms IS NOT NULL ORDER BY wake_at_ms, seq LIMIT 1",
             )
             .map_err(&error)?;
-        statement.query_row(params![ms(after.wake_at), after.seq], |row| instant(row, 0)).optional().map_err(&error)
+        statement
+            .query_row(params![ms(after.wake_at), after.seq], |row| instant(row, 0))
+            .optional()
+            .map_err(&error)
     }
 
     fn load(&mut self, seqs: &[i64]) -> Result<Vec<Record>, StoreError> {
-        let error = self.error();
-        let sql = format!("SELECT {COLUMNS} FROM occurrences WHERE seq = ?1");
-        let mut statement = self.connection.prepare_cached(&sql).map_err(&error)?;
-        let mut records = Vec::with_capacity(seqs.len());
-        for seq in seqs {
-            let mut rows = statement.query([seq]).map_err(&error)?;
-            if let Some(row) = rows.next().map_err(&error)? {
-                records.push(read_record(row).map_err(&error)??);
-            }
-        }
-        Ok(records)
+        self.records_by("seq", seqs)
+    }
+
+    fn by_id(&mut self, ids: &[String]) -> Result<Vec<Record>, StoreError> {
+        self.records_by("id", ids)
     }
 
     fn of_meeting(&mut self, meeting: &str, since: DateTime<Utc>) -> Result<Vec<Record>, StoreError> {
@@ -189,8 +231,10 @@ impl Store for SqliteStore {
 
     fn interrupted(&mut self) -> Result<Vec<i64>, StoreError> {
         let error = self.error();
-        let mut statement =
-            self.connection.prepare_cached("SELECT seq FROM occurrences WHERE call IS NOT NULL").map_err(&error)?;
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT seq FROM occurrences WHERE call IS NOT NULL")
+            .map_err(&error)?;
         let rows = statement.query_map([], |row| row.get(0)).map_err(&error)?;
         rows.collect::<Result<_, _>>().map_err(&error)
     }
@@ -199,20 +243,19 @@ impl Store for SqliteStore {
         let error = self.error();
         let mut statement = self
             .connection
-            .prepare_cached("SELECT id, fingerprint, materialised_until_ms, is_removed, spec FROM meetings")
+            .prepare_cached("SELECT id, fingerprint, is_removed, spec FROM meetings")
             .map_err(&error)?;
         let mut rows = statement.query([]).map_err(&error)?;
         let mut meetings = Vec::new();
         while let Some(row) = rows.next().map_err(&error)? {
             let id: String = row.get(0).map_err(&error)?;
-            let spec: String = row.get(4).map_err(&error)?;
+            let spec: String = row.get(3).map_err(&error)?;
             let spec = serde_json::from_str(&spec)
                 .map_err(|e| StoreError::BadRow { id: id.clone(), what: format!("spec: {e}") })?;
             meetings.push(StoredMeeting {
                 id,
                 fingerprint: row.get(1).map_err(&error)?,
-                materialised_until: instant(row, 2).map_err(&error)?,
-                is_removed: row.get(3).map_err(&error)?,
+                is_removed: row.get(2).map_err(&error)?,
                 spec,
             });
         }
@@ -220,7 +263,8 @@ impl Store for SqliteStore {
     }
 
     fn counts(&mut self) -> Result<Counts, StoreError> {
-        let count = |row: &Row<'_>, column| row.get::<_, i64>(column).map(|n| usize::try_from(n).unwrap_or(0));
+        let count =
+            |row: &Row<'_>, column| row.get::<_, i64>(column).map(|n| usize::try_from(n).unwrap_or(0));
         self.connection
             .prepare_cached(
                 "SELECT count(*), count(*) FILTER (WHERE state <> 'planned') FROM occurrences
@@ -243,20 +287,17 @@ impl Store for SqliteStore {
         let error = self.error();
         let mut number = self.last_history;
         let write = |connection: &mut Connection, number: &mut i64| -> rusqlite::Result<()> {
-            let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+            let transaction =
+                connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
             write_meetings(&transaction, &batch.meetings)?;
             write_records(&transaction, batch)?;
             write_history(&transaction, &batch.history, number)?;
-            let mut meta = transaction.prepare_cached(
-                "INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-            )?;
             for (key, value) in &batch.meta {
-                meta.execute(params![key, value])?;
+                write_meta(&transaction, key, value.as_deref())?;
             }
             if !batch.history.is_empty() {
-                meta.execute(params!["last_history", number.to_string()])?;
+                write_meta(&transaction, "last_history", Some(&number.to_string()))?;
             }
-            drop(meta);
             transaction.commit()
         };
         write(&mut self.connection, &mut number).map_err(error)?;
@@ -278,7 +319,8 @@ impl Store for SqliteStore {
         let error = self.error();
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let prune = |connection: &mut Connection| -> rusqlite::Result<usize> {
-            let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+            let transaction =
+                connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
             transaction.execute(
                 "CREATE TEMP TABLE IF NOT EXISTS pruned AS SELECT seq FROM occurrences WHERE 0",
                 [],
@@ -291,7 +333,8 @@ impl Store for SqliteStore {
                 [ms(before), limit],
             )?;
             if count > 0 {
-                transaction.execute("DELETE FROM history WHERE occurrence IN (SELECT seq FROM pruned)", [])?;
+                transaction
+                    .execute("DELETE FROM history WHERE occurrence IN (SELECT seq FROM pruned)", [])?;
                 transaction.execute("DELETE FROM occurrences WHERE seq IN (SELECT seq FROM pruned)", [])?;
             }
             transaction.execute(
@@ -348,17 +391,28 @@ fn migrate(connection: &mut Connection, version: usize) -> rusqlite::Result<()> 
     transaction.commit()
 }
 
+fn write_meta(connection: &Connection, key: &str, value: Option<&str>) -> rusqlite::Result<()> {
+    match value {
+        Some(value) => connection
+            .prepare_cached(
+                "INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+            )?
+            .execute([key, value]),
+        None => connection.prepare_cached("DELETE FROM meta WHERE key = ?1")?.execute([key]),
+    }
+    .map(drop)
+}
+
 fn write_meetings(connection: &Connection, meetings: &[StoredMeeting]) -> rusqlite::Result<()> {
     let mut statement = connection.prepare_cached(
-        "INSERT INTO meetings (id, fingerprint, materialised_until_ms, is_removed, spec) VALUES (?1, ?2, ?3, ?4, ?5)
+        "INSERT INTO meetings (id, fingerprint, is_removed, spec) VALUES (?1, ?2, ?3, ?4)
          ON CONFLICT (id) DO UPDATE SET fingerprint = excluded.fingerprint, is_removed = excluded.is_removed,
-         materialised_until_ms = excluded.materialised_until_ms, spec = excluded.spec",
+         spec = excluded.spec",
     )?;
     for meeting in meetings {
         let spec = serde_json::to_string(&meeting.spec)
             .map_err(|e| rusqlite::Error::ToSqlConversionFailure(Box::new(e)))?;
-        let until = ms(meeting.materialised_until);
-        statement.execute(params![meeting.id, meeting.fingerprint, until, meeting.is_removed, spec])?;
+        statement.execute(params![meeting.id, meeting.fingerprint, meeting.is_removed, spec])?;
     }
     Ok(())
 }
@@ -383,7 +437,11 @@ fn write_records(connection: &Connection, batch: &Batch) -> rusqlite::Result<()>
     Ok(())
 }
 
-fn write_history(connection: &Connection, history: &[HistoryEntry], number: &mut i64) -> rusqlite::Result<()> {
+fn write_history(
+    connection: &Connection,
+    history: &[HistoryEntry],
+    number: &mut i64,
+) -> rusqlite::Result<()> {
     let mut statement = connection.prepare_cached(
         "INSERT INTO history (occurrence, number, at_ms, generation, from_state, to_state, reason, detail)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
@@ -392,7 +450,16 @@ fn write_history(connection: &Connection, history: &[HistoryEntry], number: &mut
         *number += 1;
         let (from, to, reason) =
             (entry.change.from.as_str(), entry.change.to.as_str(), entry.change.reason.as_str());
-        statement.execute(params![entry.seq, *number, ms(entry.at), entry.generation, from, to, reason, entry.detail])?;
+        statement.execute(params![
+            entry.seq,
+            *number,
+            ms(entry.at),
+            entry.generation,
+            from,
+            to,
+            reason,
+            entry.detail
+        ])?;
     }
     Ok(())
 }

@@ -7,11 +7,10 @@ CREATE TABLE meta (
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE meetings (
-    id                    TEXT PRIMARY KEY,
-    fingerprint           BLOB NOT NULL CHECK (length(fingerprint) = 32),
-    materialised_until_ms INTEGER NOT NULL,
-    is_removed            INTEGER NOT NULL DEFAULT 0 CHECK (is_removed IN (0, 1)),
-    spec                  TEXT NOT NULL              -- JSON: title, policy, people, settings as last applied
+    id          TEXT PRIMARY KEY,
+    fingerprint BLOB NOT NULL CHECK (length(fingerprint) = 32),
+    is_removed  INTEGER NOT NULL DEFAULT 0 CHECK (is_removed IN (0, 1)),
+    spec        TEXT NOT NULL                        -- JSON: title, policy, people, settings as last applied
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE occurrences (
@@ -56,7 +55,9 @@ CREATE TABLE occurrences (
     CHECK (state IN ('closed', 'failed', 'missed', 'cancelled') OR wake_at_ms IS NOT NULL)
 ) STRICT;
 
-CREATE INDEX occurrences_by_wake ON occurrences (wake_at_ms, seq, provider, starts_at_ms) WHERE wake_at_ms IS NOT NULL;
+-- Covers what the engine's queues need, so that no row is read before its turn.
+CREATE INDEX occurrences_by_wake ON occurrences (wake_at_ms, seq, provider, state, starts_at_ms)
+    WHERE wake_at_ms IS NOT NULL;
 CREATE INDEX occurrences_by_meeting ON occurrences (meeting, starts_at_ms);
 CREATE INDEX occurrences_in_call ON occurrences (seq) WHERE call IS NOT NULL;
 CREATE INDEX occurrences_over ON occurrences (changed_at_ms)

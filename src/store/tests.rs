@@ -1,0 +1,253 @@
+//! The store on real files and in memory.
+
+use super::*;
+use crate::lifecycle::{Occurrence, OnRemoved, Policy, Reason, Room, State, Times, Verdict};
+use crate::providers::Settings;
+use chrono::TimeDelta;
+use rusqlite::Connection;
+
+fn at(text: &str) -> DateTime<Utc> {
+    text.parse().unwrap()
+}
+
+fn start() -> DateTime<Utc> {
+    at("2026-11-23T09:00:00Z")
+}
+
+fn meeting(id: &str) -> StoredMeeting {
+    let policy = Policy {
+        create_ahead: TimeDelta::minutes(15),
+        close_delay: TimeDelta::minutes(5),
+        extend: None,
+        on_removed: OnRemoved::Finish,
+        look_every: TimeDelta::minutes(5),
+    };
+    let spec = MeetingSpec {
+        title: "Stand-up".to_owned(),
+        policy,
+        hosts: vec!["alice@example.com".to_owned()],
+        participants: Vec::new(),
+        settings: Settings { mute_on_entry: Some(true), ..Settings::default() },
+        passthrough: serde_json::Map::new(),
+    };
+    StoredMeeting { id: id.to_owned(), fingerprint: [7; 32], is_removed: false, spec }
+}
+
+fn record(id: &str, starts_at: DateTime<Utc>) -> Record {
+    let times = Times { starts_at, ends_at: starts_at + TimeDelta::minutes(30) };
+    Record {
+        seq: 0,
+        id: id.to_owned(),
+        meeting: "standup".to_owned(),
+        provider: "house".to_owned(),
+        title: None,
+        marker: None,
+        occurrence: Occurrence::planned(times),
+        wake_at: Some(starts_at - TimeDelta::minutes(15)),
+        call: None,
+        changed_at: start(),
+    }
+}
+
+/// A store with `count` planned occurrences, a minute apart.
+fn filled(count: i64) -> SqliteStore {
+    let mut store = SqliteStore::in_memory().unwrap();
+    let inserts =
+        (0..count).map(|n| record(&format!("standup@{n}"), start() + TimeDelta::minutes(n))).collect();
+    store.commit(&Batch { meetings: vec![meeting("standup")], inserts, ..Batch::default() }).unwrap();
+    store
+}
+
+fn everything(store: &mut SqliteStore) -> Vec<Record> {
+    store.of_meeting("standup", DateTime::UNIX_EPOCH).unwrap()
+}
+
+#[test]
+fn every_field_comes_back_as_it_was_written() {
+    let mut store = filled(1);
+    let mut full = everything(&mut store).remove(0);
+    full.title = Some("Retrospective\u{1F680}".to_owned());
+    full.marker = Some("0123".to_owned());
+    full.call = Some(Call::Close);
+    full.occurrence = Occurrence {
+        state: State::Closing,
+        reason: Reason::Empty,
+        generation: 3,
+        extended_by: TimeDelta::minutes(20),
+        asked_at: Some(start()),
+        room: Some(Room {
+            id: "r1".to_owned(),
+            join_url: "https://example.com/j".to_owned(),
+            host_url: Some("https://example.com/h".to_owned()),
+        }),
+        is_outdated: true,
+        is_removed: true,
+        verdict: Some(Verdict::PlannedAgain),
+        is_close_sent: true,
+        occupancy: Some(4),
+        looked_at: Some(start() + TimeDelta::seconds(1)),
+        empty_since: Some(start() + TimeDelta::seconds(2)),
+        gone_since: Some(start() + TimeDelta::seconds(3)),
+        look_at: Some(start() + TimeDelta::seconds(4)),
+        retry_at: Some(start() + TimeDelta::milliseconds(4321)),
+        attempts: 9,
+        last_error: Some("no answer".to_owned()),
+        ..full.occurrence
+    };
+    store.commit(&Batch { updates: vec![full.clone()], ..Batch::default() }).unwrap();
+    assert_eq!(store.load(&[full.seq]).unwrap(), [full.clone()]);
+    assert_eq!(store.by_id(&["standup@0".to_owned(), "other".to_owned()]).unwrap(), [full]);
+    assert_eq!(store.meetings().unwrap(), [meeting("standup")]);
+}
+
+#[test]
+fn what_is_due_comes_in_order_and_once() {
+    let mut store = filled(10);
+    let until = start() - TimeDelta::minutes(11);
+    let first = store.due(DueKey::START, until, 3).unwrap();
+    let rest = store.due(first[2].key, until, 100).unwrap();
+    let wakes: Vec<_> = first.iter().chain(&rest).map(|due| due.key.wake_at).collect();
+    let expected: Vec<_> = (0..5).map(|n| start() - TimeDelta::minutes(15 - n)).collect();
+    assert_eq!(wakes, expected);
+    assert_eq!(first[0].deadline, start(), "a room that is to be made is due by the start");
+    assert_eq!(store.next_due(rest[1].key).unwrap(), Some(start() - TimeDelta::minutes(10)));
+}
+
+#[test]
+fn a_batch_that_fails_has_changed_nothing() {
+    let mut store = filled(2);
+    let before = everything(&mut store);
+    let mut good = before[0].clone();
+    good.wake_at = Some(start());
+    let mut bad = before[1].clone();
+    // Live without a room: the schema refuses it.
+    bad.occurrence.state = State::Live;
+    let error = store.commit(&Batch { updates: vec![good, bad], ..Batch::default() }).unwrap_err();
+    assert!(matches!(error, StoreError::Database { .. }), "{error}");
+    assert_eq!(everything(&mut store), before);
+}
+
+#[test]
+fn a_room_belongs_to_one_occurrence() {
+    let mut store = filled(2);
+    let ready = everything(&mut store).into_iter().map(|mut record| {
+        record.occurrence.state = State::Ready;
+        record.occurrence.room =
+            Some(Room { id: "same".to_owned(), join_url: "https://example.com".to_owned(), host_url: None });
+        record
+    });
+    let batch = Batch { updates: ready.collect(), ..Batch::default() };
+    assert!(store.commit(&batch).is_err());
+}
+
+#[test]
+fn what_is_over_is_pruned_with_its_history_and_its_meeting() {
+    let mut store = filled(2);
+    let mut records = everything(&mut store);
+    for record in &mut records {
+        record.occurrence.state = State::Closed;
+        record.wake_at = None;
+    }
+    records[1].changed_at = start() + TimeDelta::days(1);
+    let change = Change { from: State::Closing, to: State::Closed, reason: Reason::SeenClosed };
+    let history = records
+        .iter()
+        .map(|r| HistoryEntry { seq: r.seq, at: r.changed_at, generation: 0, change, detail: None })
+        .collect();
+    let removed = StoredMeeting { is_removed: true, ..meeting("standup") };
+    store.commit(&Batch { meetings: vec![removed], updates: records, history, ..Batch::default() }).unwrap();
+
+    assert_eq!(store.prune(start() + TimeDelta::hours(1), 100).unwrap(), 1);
+    assert_eq!(everything(&mut store).len(), 1);
+    assert_eq!(store.meetings().unwrap().len(), 1, "it still has an occurrence");
+    assert_eq!(store.prune(start() + TimeDelta::days(2), 100).unwrap(), 1);
+    assert!(store.meetings().unwrap().is_empty());
+}
+
+#[test]
+fn notes_are_kept_and_dropped() {
+    let mut store = filled(0);
+    store.commit(&Batch { meta: vec![("note", Some("one".to_owned()))], ..Batch::default() }).unwrap();
+    assert_eq!(store.meta("note").unwrap().as_deref(), Some("one"));
+    store.commit(&Batch { meta: vec![("note", None)], ..Batch::default() }).unwrap();
+    assert_eq!(store.meta("note").unwrap(), None);
+}
+
+#[test]
+fn a_store_is_durable_and_can_be_read_beside_a_daemon() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = SqliteStore::open(folder.path()).unwrap();
+    let batch = Batch {
+        meetings: vec![meeting("standup")],
+        inserts: vec![record("standup@0", start())],
+        ..Batch::default()
+    };
+    store.commit(&batch).unwrap();
+    let reader = SqliteStore::open_read_only(folder.path()).unwrap();
+    assert_eq!(reader.report(None, 10, 10).unwrap().len(), 1);
+    drop((store, reader));
+    assert_eq!(SqliteStore::open(folder.path()).unwrap().by_id(&["standup@0".to_owned()]).unwrap().len(), 1);
+}
+
+#[test]
+fn a_commit_waits_for_the_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(folder.path()).unwrap();
+    let pragma = |name: &str| store.pragma(name);
+    assert_eq!((pragma("synchronous"), pragma("journal_mode")), ("2".to_owned(), "wal".to_owned()));
+}
+
+#[test]
+fn a_store_of_a_newer_version_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(SqliteStore::open(folder.path()).unwrap());
+    let path = folder.path().join(SqliteStore::FILE_NAME);
+    Connection::open(&path).unwrap().execute_batch("PRAGMA user_version = 4711").unwrap();
+    let before = std::fs::read(&path).unwrap();
+    let error = SqliteStore::open(folder.path()).unwrap_err();
+    assert!(error.to_string().contains("newer convened (schema 4711"), "{error}");
+    assert_eq!(std::fs::read(&path).unwrap(), before);
+}
+
+#[test]
+fn a_file_of_somebody_else_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(SqliteStore::FILE_NAME);
+    Connection::open(&path).unwrap().execute_batch("CREATE TABLE theirs (x)").unwrap();
+    let error = SqliteStore::open(folder.path()).unwrap_err();
+    assert!(matches!(error, StoreError::NotAStore { .. }), "{error}");
+
+    std::fs::write(&path, "this is no database, but it is long enough to be looked at as one ".repeat(20))
+        .unwrap();
+    let error = SqliteStore::open(folder.path()).unwrap_err().to_string();
+    assert!(error.contains(SqliteStore::FILE_NAME), "{error}");
+}
+
+#[test]
+fn the_second_daemon_is_told_who_the_first_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = StoreLock::take(folder.path()).unwrap();
+    let error = StoreLock::take(folder.path()).unwrap_err().to_string();
+    assert!(error.contains(&format!("process {}", std::process::id())), "{error}");
+    drop(first);
+    StoreLock::take(folder.path()).unwrap();
+}
+
+#[test]
+fn what_was_in_a_call_is_known_after_a_restart() {
+    let mut store = filled(3);
+    let mut record = everything(&mut store).remove(1);
+    record.call = Some(Call::Create);
+    store.commit(&Batch { updates: vec![record.clone()], ..Batch::default() }).unwrap();
+    assert_eq!(store.interrupted().unwrap(), [record.seq]);
+}
+
+#[test]
+fn the_queues_are_read_from_the_index_alone() {
+    let store = filled(3);
+    let plan = store.explain(
+        "SELECT wake_at_ms, seq, provider, state, starts_at_ms FROM occurrences INDEXED BY occurrences_by_wake
+         WHERE (wake_at_ms, seq) > (1, 1) AND wake_at_ms <= 2 ORDER BY wake_at_ms, seq LIMIT 5",
+    );
+    assert!(plan.contains("COVERING INDEX occurrences_by_wake") && !plan.contains("TEMP B-TREE"), "{plan}");
+}
