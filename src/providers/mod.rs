@@ -4,6 +4,8 @@
 //! else: it neither sleeps, retries, loops nor counts quotas (the engine does, once for all), and nobody outside its
 //! folder sees vendor JSON. What a vendor cannot do is data in [`Capabilities`].
 
+#[cfg(test)]
+mod conformance;
 pub mod meeting_service;
 
 use crate::seams::BoxFuture;
@@ -116,6 +118,19 @@ pub struct Settings {
     pub recording: Option<Recording>,
     /// The password that people need to enter.
     pub password: Option<String>,
+}
+
+impl Settings {
+    /// Whether the setting of that name asks for something.
+    pub fn has(&self, name: &str) -> bool {
+        match name {
+            "mute_on_entry" => self.mute_on_entry.is_some(),
+            "join_before_host" => self.join_before_host.is_some(),
+            "recording" => self.recording.is_some_and(|recording| recording != Recording::None),
+            "password" => self.password.is_some(),
+            _ => false,
+        }
+    }
 }
 
 /// Where a meeting is recorded.

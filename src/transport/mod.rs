@@ -3,9 +3,13 @@
 //! One request in, one response out, with a time limit and a size limit. No retry, no redirect, no cookie, no proxy
 //! from the environment: what happens after a failure is decided above, once, for every provider.
 
+mod date_witness;
 mod http_client;
+mod retry_after;
 
+pub use date_witness::{DateWitness, Witnessed};
 pub use http_client::HttpClient;
+pub use retry_after::{LONGEST_PAUSE, retry_after};
 
 use crate::seams::BoxFuture;
 use bytes::Bytes;

@@ -1,1 +1,232 @@
-//! Driver for the meeting service, built in or remote.
+//! Driver for the meeting service, built in or remote: rooms by its administrative calls (`docs/meeting-service.md`).
+//!
+//! A room's id is the occurrence's marker, which the service keeps as `roomUuid`: creating is idempotent, and finding
+//! and looking are the same call.
+
+mod answer;
+
+#[cfg(test)]
+mod tests;
+
+use self::answer::{Verb, understand};
+use super::{Capabilities, Provider, ProviderError, Room, RoomRequest, RoomView};
+use crate::meeting_service::{ADMIN_SECRET_HEADER, DEFAULT_APP_ID, PREFIX};
+use crate::seams::{BoxFuture, Clock};
+use crate::transport::Transport;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use chrono::{DateTime, TimeDelta, Utc};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use http::{Method, Request};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// One account on a meeting service.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Scheme, host and port, and path where a proxy adds one: `http://127.0.0.1:8686` for the built-in service.
+    pub base_url: String,
+    /// What the service has between that and `/apps/…`. Default [`PREFIX`].
+    pub prefix: String,
+    /// The application id. Default [`DEFAULT_APP_ID`].
+    pub app_id: String,
+    /// Id and secret for `Authorization: Basic`, for a service behind such a check. The built-in one needs none.
+    pub customer: Option<(String, SecretString)>,
+    /// The secret of the service's administrative calls.
+    pub admin_secret: SecretString,
+    /// How long one call may take, from connecting to the answer's last byte. Default 10 s.
+    pub timeout: Duration,
+}
+
+impl Settings {
+    /// The defaults, for the service at `base_url`.
+    pub fn new(base_url: impl Into<String>, admin_secret: SecretString) -> Self {
+        Self {
+            base_url: base_url.into(),
+            prefix: PREFIX.to_owned(),
+            app_id: DEFAULT_APP_ID.to_owned(),
+            customer: None,
+            admin_secret,
+            timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Rooms on a meeting service.
+pub struct Driver {
+    settings: Settings,
+    rooms_url: String,
+    transport: Arc<dyn Transport>,
+    clock: Arc<dyn Clock>,
+    capabilities: Capabilities,
+}
+
+/// What every meeting service can and cannot do.
+pub fn capabilities() -> Capabilities {
+    Capabilities {
+        create_is_idempotent: true,
+        find_lag: TimeDelta::zero(),
+        reports_occupancy: true,
+        longest_lead: None,
+        unsupported_settings: BTreeMap::from([("recording", "is ignored")]),
+    }
+}
+
+impl std::fmt::Debug for Driver {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Driver").field("rooms_url", &self.rooms_url).finish_non_exhaustive()
+    }
+}
+
+impl Driver {
+    /// A driver for one account. Nothing is sent yet.
+    pub fn new(settings: Settings, transport: Arc<dyn Transport>, clock: Arc<dyn Clock>) -> Self {
+        let prefix = settings.prefix.trim_matches('/');
+        let rooms_url = format!(
+            "{}{}{prefix}/apps/{}/v1/ext/rooms",
+            settings.base_url.trim_end_matches('/'),
+            if prefix.is_empty() { "" } else { "/" },
+            percent_encode(&settings.app_id),
+        );
+        Self { settings, rooms_url, transport, clock, capabilities: capabilities() }
+    }
+
+    /// Makes one call and gives the envelope's `data`.
+    async fn call(&self, verb: Verb, path: &str, body: Option<&Value>) -> Result<Value, ProviderError> {
+        let request = self.request(path, body)?;
+        let answer = self.transport.send(request, self.settings.timeout).await;
+        understand(verb, answer, self.clock.wall())
+    }
+
+    fn request(&self, path: &str, body: Option<&Value>) -> Result<Request<Bytes>, ProviderError> {
+        let secret = |text: &str| {
+            let mut value = HeaderValue::from_str(text).map_err(|_| {
+                ProviderError::Unauthenticated("a secret has characters that cannot be sent".to_owned())
+            })?;
+            value.set_sensitive(true);
+            Ok(value)
+        };
+        let mut request = Request::builder()
+            .method(if body.is_some() { Method::POST } else { Method::GET })
+            .uri(format!("{}{path}", self.rooms_url))
+            .header(ACCEPT, "application/json")
+            .header(ADMIN_SECRET_HEADER, secret(self.settings.admin_secret.expose_secret())?);
+        if let Some((id, customer_secret)) = &self.settings.customer {
+            let credentials = STANDARD.encode(format!("{id}:{}", customer_secret.expose_secret()));
+            request = request.header(AUTHORIZATION, secret(&format!("Basic {credentials}"))?);
+        }
+        if body.is_some() {
+            request = request.header(CONTENT_TYPE, "application/json");
+        }
+        let body = body.map(|body| Bytes::from(body.to_string())).unwrap_or_default();
+        request.body(body).map_err(|_| {
+            ProviderError::Unavailable("`base_url`, `prefix` and `app_id` do not make a URL".to_owned())
+        })
+    }
+}
+
+impl Provider for Driver {
+    fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    fn create<'a>(&'a self, request: &'a RoomRequest) -> BoxFuture<'a, Result<Room, ProviderError>> {
+        Box::pin(async move {
+            let mut body = wish(request);
+            body["roomUuid"] = json!(request.marker);
+            let data = self.call(Verb::Create, "", Some(&body)).await?;
+            let room = answer::room(Verb::Create, &data)?;
+            if room.id == request.marker {
+                Ok(room)
+            } else {
+                Err(Verb::Create.doubt("the service answered for another room".to_owned()))
+            }
+        })
+    }
+
+    fn find<'a>(&'a self, marker: &'a str) -> BoxFuture<'a, Result<Option<Room>, ProviderError>> {
+        Box::pin(async move {
+            match self.call(Verb::Find, &path(marker)?, None).await {
+                Ok(data) => answer::room(Verb::Find, &data).map(Some),
+                Err(ProviderError::NotFound) => Ok(None),
+                Err(error) => Err(error),
+            }
+        })
+    }
+
+    fn look<'a>(&'a self, room_id: &'a str) -> BoxFuture<'a, Result<RoomView, ProviderError>> {
+        Box::pin(async move {
+            let data = self.call(Verb::Look, &path(room_id)?, None).await?;
+            answer::view(&data)
+        })
+    }
+
+    fn update<'a>(
+        &'a self,
+        room_id: &'a str,
+        request: &'a RoomRequest,
+    ) -> BoxFuture<'a, Result<Room, ProviderError>> {
+        Box::pin(async move {
+            let data = self.call(Verb::Update, &path(room_id)?, Some(&wish(request))).await?;
+            answer::room(Verb::Update, &data)
+        })
+    }
+
+    fn close<'a>(&'a self, room_id: &'a str) -> BoxFuture<'a, Result<(), ProviderError>> {
+        Box::pin(async move {
+            let path = format!("{}/close", path(room_id)?);
+            let data = self.call(Verb::Close, &path, Some(&json!({}))).await?;
+            match data["isOpen"].as_bool() {
+                Some(false) => Ok(()),
+                Some(true) | None => {
+                    Err(Verb::Close.doubt("the answer does not say that the room is closed".to_owned()))
+                }
+            }
+        })
+    }
+}
+
+/// What the room should be, in the service's words.
+fn wish(request: &RoomRequest) -> Value {
+    let ms = |at: DateTime<Utc>| at.timestamp_millis();
+    // Unless people may come in as soon as the room is there, the door opens at the start.
+    let opens_at = match request.settings.join_before_host {
+        Some(true) => None,
+        Some(false) | None => Some(ms(request.starts_at)),
+    };
+    json!({
+        "roomName": request.title,
+        "opensAt": opens_at,
+        "startsAt": ms(request.starts_at),
+        "endsAt": ms(request.ends_at),
+        "closesAt": ms(request.closes_at),
+        "closesAtLatest": ms(request.closes_at_latest.max(request.closes_at)),
+        "password": request.settings.password,
+        "muteOnEntry": i32::from(request.settings.mute_on_entry == Some(true)),
+    })
+}
+
+/// The path of one room. An empty id would be another call.
+fn path(room_id: &str) -> Result<String, ProviderError> {
+    if room_id.is_empty() || room_id == "." || room_id == ".." {
+        return Err(ProviderError::Rejected(format!("{room_id:?} is not a room's id")));
+    }
+    Ok(format!("/{}", percent_encode(room_id)))
+}
+
+/// The text as one segment of a path.
+fn percent_encode(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    encoded
+}
