@@ -1,0 +1,503 @@
+//! Applying a schedule: a diff against what the store holds, by identity.
+//!
+//! A meeting whose fingerprint is what was applied last is not looked at. In a changed one, occurrences are matched by
+//! their identity; what the new rules do not give any more is matched with what they give newly on the same local day,
+//! so that moving a series keeps its rooms; the rest is added or cancelled. The whole diff is worked out before any of it
+//! is written, and held when it would cancel too much.
+
+use super::lanes::LaneLimits;
+use super::{Engine, Reading, Turn, lane};
+use crate::config::{Meeting, ReloadGuard};
+use crate::lifecycle::{Event, Occurrence, State, Times};
+use crate::log::LogEvent;
+use crate::providers::Provider;
+use crate::schedule::{Instance, TooMany};
+use crate::store::{Batch, MeetingSpec, Record, StoreError, StoredMeeting};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+/// Most occurrences of one meeting within the horizon; `check` refuses a schedule with more.
+const MOST_OCCURRENCES: usize = crate::config::MAX_OCCURRENCES_PER_MEETING;
+/// The longest that a meeting can last: how far back an occurrence that is still open can have begun.
+const LONGEST_MEETING: TimeDelta = TimeDelta::days(8);
+/// The key of the instant up to which occurrences are in the store.
+const MATERIALISED_UNTIL: &str = "materialised_until_ms";
+/// Occurrences inserted in one transaction at most, so that the log file of the database stays small.
+const INSERTS_AT_ONCE: usize = 20_000;
+
+/// A schedule that can be put in force: valid, its providers made.
+pub struct Schedule {
+    /// The meetings by id.
+    pub meetings: BTreeMap<String, Arc<Meeting>>,
+    /// The providers.
+    pub providers: Vec<ProviderSetup>,
+    /// How far ahead occurrences are materialised.
+    pub horizon: TimeDelta,
+    /// How long occurrences that are over are kept.
+    pub history: TimeDelta,
+    /// What a schedule may cancel without an explicit word.
+    pub guard: ReloadGuard,
+}
+
+impl std::fmt::Debug for Schedule {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Schedule").field("meetings", &self.meetings.len()).finish_non_exhaustive()
+    }
+}
+
+/// A provider, ready to be called.
+pub struct ProviderSetup {
+    /// Its name in the schedule.
+    pub name: String,
+    /// The driver.
+    pub provider: Arc<dyn Provider>,
+    /// What it allows.
+    pub limits: LaneLimits,
+}
+
+/// What applying a schedule did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Applied {
+    /// Meetings in force.
+    pub meetings: usize,
+    /// Meetings that are new.
+    pub added: usize,
+    /// Meetings that differ from before.
+    pub changed: usize,
+    /// Meetings that are gone.
+    pub removed: usize,
+    /// Occurrences that are new.
+    pub occurrences_added: usize,
+    /// Occurrences that have other times.
+    pub moved: usize,
+    /// Occurrences that are cancelled, or that finish and are not in the schedule any more.
+    pub cancelled: usize,
+    /// Those of them that have a room.
+    pub cancelled_with_room: usize,
+}
+
+impl std::fmt::Display for Applied {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{} meetings: {} added, {} changed, {} removed; occurrences: {} added, {} moved, {} cancelled",
+            self.meetings,
+            self.added,
+            self.changed,
+            self.removed,
+            self.occurrences_added,
+            self.moved,
+            self.cancelled
+        )
+    }
+}
+
+/// Why a schedule was not applied. Nothing has changed.
+#[derive(Debug)]
+pub enum ApplyError {
+    /// It would cancel too much at once; says what.
+    Held(Applied),
+    /// The store failed.
+    Store(StoreError),
+}
+
+impl From<StoreError> for ApplyError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl std::fmt::Display for ApplyError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Held(diff) => write!(
+                f,
+                "it would remove {} meetings and cancel {} occurrences, {} of them with a room",
+                diff.removed, diff.cancelled, diff.cancelled_with_room
+            ),
+            Self::Store(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for ApplyError {}
+
+/// Where an occurrence goes: the identity and the instance that the new schedule gives it.
+struct Moved<'a> {
+    id: String,
+    instance: &'a Instance,
+}
+
+/// A diff in the making.
+struct Diff {
+    turn: Turn,
+    applied: Applied,
+    specs: Vec<(String, Arc<MeetingSpec>)>,
+    materialised_until: DateTime<Utc>,
+}
+
+impl Engine {
+    /// Puts `schedule` in force, or says why not.
+    ///
+    /// # Errors
+    /// [`ApplyError::Held`] unless `is_accepted`; the schedule before stays in force.
+    pub fn apply(&mut self, schedule: Box<Schedule>, is_accepted: bool) -> Result<Applied, ApplyError> {
+        let reading = self.guard.read();
+        self.configure(&schedule);
+        let diff = self.diff(&schedule, reading)?;
+        let applied = diff.applied;
+        if !is_accepted && is_massacre(&applied, &schedule.guard) {
+            return Err(ApplyError::Held(applied));
+        }
+        self.commit_diff(diff, reading)?;
+        self.in_force = Some(schedule);
+        self.tell_applied(&applied);
+        // A longer horizon reaches further for the meetings that did not change, too.
+        self.housekeep();
+        Ok(applied)
+    }
+
+    /// Replaces the drivers and limits; queues and calls in flight stay.
+    fn configure(&mut self, schedule: &Schedule) {
+        self.is_configured = true;
+        for setup in &schedule.providers {
+            let lane = lane(&mut self.lanes, &setup.name);
+            lane.provider = Some(setup.provider.clone());
+            lane.limits = setup.limits;
+        }
+    }
+
+    fn diff(&mut self, schedule: &Schedule, reading: Reading) -> Result<Diff, StoreError> {
+        let wall = reading.now.wall;
+        let stored: HashMap<String, StoredMeeting> =
+            self.store.meetings()?.into_iter().map(|meeting| (meeting.id.clone(), meeting)).collect();
+        let materialised_until = self.materialised_until()?.unwrap_or(wall).max(wall + schedule.horizon);
+        let mut diff = Diff {
+            turn: Turn::default(),
+            applied: Applied::default(),
+            specs: Vec::new(),
+            materialised_until,
+        };
+        diff.applied.meetings = schedule.meetings.len();
+        for (id, meeting) in &schedule.meetings {
+            let fingerprint = meeting.fingerprint();
+            let known = stored.get(id);
+            if known.is_some_and(|known| known.fingerprint == fingerprint && !known.is_removed) {
+                continue;
+            }
+            let spec = Arc::new(spec(meeting));
+            diff.turn.batch.meetings.push(StoredMeeting {
+                id: id.clone(),
+                fingerprint,
+                is_removed: false,
+                spec: (*spec).clone(),
+            });
+            diff.specs.push((id.clone(), spec.clone()));
+            match known {
+                Some(known) if !known.is_removed => diff.applied.changed += 1,
+                Some(_) | None => diff.applied.added += 1,
+            }
+            self.diff_meeting(&mut diff, meeting, &spec, known, reading)?;
+        }
+        for (id, known) in stored {
+            if !known.is_removed && !schedule.meetings.contains_key(&id) {
+                diff.applied.removed += 1;
+                self.diff_removed(&mut diff, known, reading)?;
+            }
+        }
+        // What was materialised for the meetings that did not change reaches as far as before: the rest is housekeeping.
+        Ok(diff)
+    }
+
+    fn diff_meeting(
+        &mut self,
+        diff: &mut Diff,
+        meeting: &Meeting,
+        spec: &Arc<MeetingSpec>,
+        known: Option<&StoredMeeting>,
+        reading: Reading,
+    ) -> Result<(), StoreError> {
+        let wall = reading.now.wall;
+        let from = wall - LONGEST_MEETING;
+        let mut known_records: BTreeMap<String, Record> = BTreeMap::new();
+        if known.is_some() {
+            let records = self.store.of_meeting(&meeting.id, from)?;
+            known_records.extend(records.into_iter().map(|record| (record.id.clone(), record)));
+        }
+        let from = known_records
+            .values()
+            .map(|record| record.occurrence.times.starts_at)
+            .min()
+            .unwrap_or(from)
+            .min(from);
+        let mut given = instances(meeting, from, diff.materialised_until);
+        if known.is_some() {
+            // A single meeting that was over long ago and gets a new date is known by its identity alone.
+            let unseen: Vec<String> =
+                given.keys().filter(|id| !known_records.contains_key(*id)).cloned().collect();
+            known_records
+                .extend(self.store.by_id(&unseen)?.into_iter().map(|record| (record.id.clone(), record)));
+        }
+        let is_spec_changed = known.is_some_and(|known| known.spec != **spec);
+
+        let mut dropped = Vec::new();
+        for (id, record) in known_records {
+            match given.remove(&id) {
+                Some(instance) => {
+                    let kept = Moved { id, instance: &instance };
+                    self.diff_kept(diff, record, &kept, meeting, spec, is_spec_changed, reading);
+                }
+                None if record.occurrence.state.is_final() => {}
+                None => dropped.push(record),
+            }
+        }
+        // Instances that are over are no news, and none is missed that was never in the schedule.
+        given.retain(|_, instance| instance.ends_at > reading.now.settled);
+        for record in dropped {
+            let day = local_day(&record, meeting);
+            let same_day = given.iter().find(|(_, instance)| Some(instance.original.date()) == day);
+            match same_day.map(|(id, _)| id.clone()) {
+                Some(id) => {
+                    if let Some(instance) = given.remove(&id) {
+                        let moved = Moved { id, instance: &instance };
+                        self.diff_kept(diff, record, &moved, meeting, spec, is_spec_changed, reading);
+                    }
+                }
+                None => self.cancel(diff, record, spec, reading),
+            }
+        }
+        diff.applied.occurrences_added += given.len();
+        diff.turn
+            .batch
+            .inserts
+            .extend(given.into_iter().map(|(id, instance)| new_record(id, instance, meeting, wall)));
+        Ok(())
+    }
+
+    /// An occurrence that is in the schedule before and after.
+    #[expect(clippy::too_many_arguments, reason = "the parts of one diff, passed through")]
+    fn diff_kept(
+        &mut self,
+        diff: &mut Diff,
+        record: Record,
+        moved: &Moved<'_>,
+        meeting: &Meeting,
+        spec: &Arc<MeetingSpec>,
+        is_spec_changed: bool,
+        reading: Reading,
+    ) {
+        let before = self.current(record);
+        let times = Times { starts_at: moved.instance.starts_at, ends_at: moved.instance.ends_at };
+        let mut record = before.clone();
+        record.id.clone_from(&moved.id);
+        record.title.clone_from(&moved.instance.title);
+        // Rooms that exist stay where they are; what has none yet goes to the meeting's provider.
+        if record.occurrence.state == State::Planned {
+            record.provider.clone_from(&meeting.provider);
+        }
+        diff.applied.moved += usize::from(before.occurrence.times != times);
+        let seq = record.seq;
+        let is_changed = is_spec_changed || record.title != before.title;
+        let event = Event::Rescheduled { times, is_changed };
+        self.step_by(spec, &mut diff.turn, before, record, &event, reading);
+        // What was over and takes place again begins anew, too.
+        if let Some(last) = diff.turn.batch.updates.last_mut()
+            && (last.seq, last.occurrence.state) == (seq, State::Planned)
+        {
+            last.provider.clone_from(&meeting.provider);
+        }
+    }
+
+    fn diff_removed(
+        &mut self,
+        diff: &mut Diff,
+        known: StoredMeeting,
+        reading: Reading,
+    ) -> Result<(), StoreError> {
+        let spec = Arc::new(known.spec.clone());
+        for record in self.store.of_meeting(&known.id, reading.now.wall)? {
+            if !record.occurrence.state.is_final() {
+                self.cancel(diff, record, &spec, reading);
+            }
+        }
+        diff.turn.batch.meetings.push(StoredMeeting { is_removed: true, ..known });
+        Ok(())
+    }
+
+    /// An occurrence that the schedule does not give any more.
+    fn cancel(&mut self, diff: &mut Diff, record: Record, spec: &Arc<MeetingSpec>, reading: Reading) {
+        let record = self.current(record);
+        if record.occurrence.is_removed {
+            return;
+        }
+        diff.applied.cancelled += 1;
+        let has_room = record.occurrence.state.has_open_room() || record.occurrence.state == State::Creating;
+        diff.applied.cancelled_with_room += usize::from(has_room);
+        self.step_by(spec, &mut diff.turn, record.clone(), record, &Event::Removed, reading);
+    }
+
+    /// The record in flight, where one is: it is newer than the store's.
+    fn current(&self, record: Record) -> Record {
+        match self.in_flight.get(&record.seq) {
+            Some(in_flight) => in_flight.record.clone(),
+            None => record,
+        }
+    }
+
+    fn commit_diff(&mut self, mut diff: Diff, reading: Reading) -> Result<(), StoreError> {
+        let inserts = std::mem::take(&mut diff.turn.batch.inserts);
+        let until = diff.materialised_until.timestamp_millis().to_string();
+        if self.materialised_until()?.is_none() {
+            // The first schedule of this store: everything reaches as far.
+            diff.turn.batch.meta.push((MATERIALISED_UNTIL, Some(until)));
+        }
+        // Cancelling and moving comes first, in one transaction, the fingerprints of a large schedule last.
+        let meetings = std::mem::take(&mut diff.turn.batch.meetings);
+        let mut first = Batch { meetings: meetings.clone(), ..std::mem::take(&mut diff.turn.batch) };
+        let is_small = inserts.len() <= INSERTS_AT_ONCE;
+        if is_small {
+            first.inserts = inserts;
+            self.store.commit(&first)?;
+        } else {
+            // A crash from here on leaves meetings whose fingerprint matches nothing: the next start adds what is missing.
+            for meeting in &mut first.meetings {
+                meeting.fingerprint = [0; 32];
+            }
+            self.store.commit(&first)?;
+            self.insert_in_pieces(inserts)?;
+            self.store.commit(&Batch { meetings, ..Batch::default() })?;
+        }
+        diff.turn.batch = first;
+        self.specs.extend(diff.specs);
+        // New occurrences may stand before what was queued last.
+        self.requeue();
+        self.committed(diff.turn, reading);
+        Ok(())
+    }
+
+    fn insert_in_pieces(&mut self, inserts: Vec<Record>) -> Result<(), StoreError> {
+        self.tally.pending += inserts.len();
+        let mut inserts = inserts.into_iter().peekable();
+        while inserts.peek().is_some() {
+            let piece = inserts.by_ref().take(INSERTS_AT_ONCE).collect();
+            self.store.commit(&Batch { inserts: piece, ..Batch::default() })?;
+        }
+        Ok(())
+    }
+
+    fn materialised_until(&mut self) -> Result<Option<DateTime<Utc>>, StoreError> {
+        let text = self.store.meta(MATERIALISED_UNTIL)?;
+        Ok(text.and_then(|text| text.parse().ok()).and_then(DateTime::from_timestamp_millis))
+    }
+
+    /// Brings what the horizon reaches now into the store, and forgets what is past its retention.
+    pub(super) fn housekeep(&mut self) {
+        if let Err(error) = self.try_housekeep() {
+            self.store_failed(&error);
+        }
+    }
+
+    fn try_housekeep(&mut self) -> Result<(), StoreError> {
+        let reading = self.guard.read();
+        let Some(schedule) = self.in_force.take() else { return Ok(()) };
+        let outcome = self.extend_horizon(&schedule, reading);
+        let before = reading.now.settled - schedule.history;
+        self.in_force = Some(schedule);
+        outcome?;
+        // A piece at a time, so that a turn is never kept waiting for long; the next round brings the rest.
+        let occurrences = self.store.prune(before, INSERTS_AT_ONCE)?;
+        if occurrences > 0 {
+            let occurrences = u64::try_from(occurrences).unwrap_or(u64::MAX);
+            self.host.log(&LogEvent::StorePruned { occurrences });
+        }
+        Ok(())
+    }
+
+    fn extend_horizon(&mut self, schedule: &Schedule, reading: Reading) -> Result<(), StoreError> {
+        let until = reading.now.wall + schedule.horizon;
+        let Some(from) = self.materialised_until()?.filter(|from| *from < until) else { return Ok(()) };
+        let mut inserts = Vec::new();
+        for meeting in schedule.meetings.values() {
+            let given = instances(meeting, from, until);
+            inserts.extend(given.into_iter().map(|(id, i)| new_record(id, i, meeting, reading.now.wall)));
+        }
+        // An override can bring an occurrence into this window that is in the store already.
+        let ids: Vec<String> = inserts.iter().map(|record| record.id.clone()).collect();
+        let known: HashSet<String> = self.store.by_id(&ids)?.into_iter().map(|record| record.id).collect();
+        inserts.retain(|record| !known.contains(&record.id));
+        let is_news = !inserts.is_empty();
+        self.insert_in_pieces(inserts)?;
+        let meta = vec![(MATERIALISED_UNTIL, Some(until.timestamp_millis().to_string()))];
+        self.store.commit(&Batch { meta, ..Batch::default() })?;
+        if is_news {
+            self.requeue();
+        }
+        Ok(())
+    }
+
+    fn tell_applied(&self, applied: &Applied) {
+        let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+        self.host.log(&LogEvent::ScheduleApplied {
+            meetings: count(applied.meetings),
+            added: count(applied.added),
+            changed: count(applied.changed),
+            removed: count(applied.removed),
+            occurrences_added: count(applied.occurrences_added),
+            moved: count(applied.moved),
+            cancelled: count(applied.cancelled),
+        });
+    }
+}
+
+/// More is cancelled than a slip of the editor should be able to.
+fn is_massacre(diff: &Applied, guard: &ReloadGuard) -> bool {
+    let before = diff.meetings - diff.added.min(diff.meetings) + diff.removed;
+    diff.cancelled_with_room > guard.rooms
+        || (diff.removed > 0 && diff.removed * 100 > usize::from(guard.percent) * before)
+}
+
+fn spec(meeting: &Meeting) -> MeetingSpec {
+    MeetingSpec {
+        title: meeting.title.clone(),
+        policy: meeting.policy.clone(),
+        hosts: meeting.hosts.clone(),
+        participants: meeting.participants.clone(),
+        settings: meeting.settings.clone(),
+        passthrough: meeting.passthrough.clone(),
+    }
+}
+
+/// What the rules give between `from` and `until`, by identity.
+fn instances(meeting: &Meeting, from: DateTime<Utc>, until: DateTime<Utc>) -> BTreeMap<String, Instance> {
+    let id = |instance: &Instance| meeting.series.occurrence_id(&meeting.id, instance.original);
+    match meeting.series.expand(from..until, MOST_OCCURRENCES) {
+        Ok(instances) => instances.into_iter().map(|instance| (id(&instance), instance)).collect(),
+        // `check` refused it; a horizon that grew while the daemon was down can still bring it here.
+        Err(TooMany { .. }) => BTreeMap::new(),
+    }
+}
+
+fn new_record(id: String, instance: Instance, meeting: &Meeting, wall: DateTime<Utc>) -> Record {
+    let occurrence = Occurrence::planned(Times { starts_at: instance.starts_at, ends_at: instance.ends_at });
+    Record {
+        seq: 0,
+        id,
+        meeting: meeting.id.clone(),
+        provider: meeting.provider.clone(),
+        title: instance.title,
+        marker: None,
+        wake_at: Some(occurrence.create_at(&meeting.policy)),
+        occurrence,
+        call: None,
+        changed_at: wall,
+    }
+}
+
+/// The local day of the original start, as its identity tells; of a single meeting, that of its start.
+fn local_day(record: &Record, meeting: &Meeting) -> Option<NaiveDate> {
+    match record.id.split_once('@') {
+        Some((_, original)) => original.get(..10)?.parse().ok(),
+        None => Some(record.occurrence.times.starts_at.with_timezone(&meeting.series.zone).date_naive()),
+    }
+}

@@ -1,0 +1,233 @@
+//! Calls to providers: how they leave, and what their results mean.
+
+use super::{Engine, Reading};
+use crate::lifecycle::{Answer, Call, Failure, FailureKind, Sight, backoff};
+use crate::log::{LogEvent, Time};
+use crate::providers::{Provider, ProviderError, Room, RoomRequest, RoomView};
+use crate::store::{MeetingSpec, Record};
+use chrono::TimeDelta;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// A driver keeps its own time limit; one that does not is cut off this much later.
+const CALL_MARGIN: Duration = Duration::from_secs(30);
+/// A provider that is missing in the schedule is looked for again after this.
+const UNCONFIGURED_PAUSE: TimeDelta = TimeDelta::seconds(60);
+
+/// An occurrence with a call under way: here is the truth about it, the store has a copy.
+pub(super) struct InFlight {
+    pub(super) record: Record,
+    /// Tells this call's result from that of an earlier one that was given up.
+    ticket: u64,
+}
+
+/// What came back of a call.
+#[derive(Debug, Clone)]
+pub(super) struct CallResult {
+    pub(super) seq: i64,
+    ticket: u64,
+    outcome: Outcome,
+}
+
+#[derive(Debug, Clone)]
+enum Outcome {
+    Create(Result<Room, ProviderError>),
+    Find(Result<Option<Room>, ProviderError>),
+    Look(Result<RoomView, ProviderError>),
+    Update(Result<Room, ProviderError>),
+    Close(Result<(), ProviderError>),
+}
+
+impl Outcome {
+    fn failed(call: Call, error: ProviderError) -> Self {
+        match call {
+            Call::Create => Self::Create(Err(error)),
+            Call::Find => Self::Find(Err(error)),
+            Call::Look => Self::Look(Err(error)),
+            Call::Update => Self::Update(Err(error)),
+            Call::Close => Self::Close(Err(error)),
+        }
+    }
+}
+
+/// Sends the result of a call, whatever becomes of its task.
+struct Promise {
+    out: mpsc::UnboundedSender<CallResult>,
+    seq: i64,
+    ticket: u64,
+    call: Call,
+    outcome: Option<Outcome>,
+}
+
+impl Drop for Promise {
+    fn drop(&mut self) {
+        let outcome = self.outcome.take().unwrap_or_else(|| {
+            // The task panicked or was dropped.
+            Outcome::failed(self.call, ProviderError::OutcomeUnknown("the call broke off".to_owned()))
+        });
+        // No receiver: the engine is gone, and the next start looks this call up.
+        let _ = self.out.send(CallResult { seq: self.seq, ticket: self.ticket, outcome });
+    }
+}
+
+impl Engine {
+    /// Makes a call whose intent is committed.
+    pub(super) fn perform(&mut self, record: Record, call: Call) {
+        self.last_ticket += 1;
+        let ticket = self.last_ticket;
+        let mut promise =
+            Promise { out: self.results_out.clone(), seq: record.seq, ticket, call, outcome: None };
+        self.host.log(&LogEvent::CallSent {
+            occurrence: &record.id,
+            provider: &record.provider,
+            call: call.as_str(),
+            attempt: u64::from(record.occurrence.attempts) + 1,
+        });
+        let lane = self.lanes.get(&record.provider);
+        let provider = lane.and_then(|lane| lane.provider.clone());
+        let spec = self.specs.get(&record.meeting).cloned();
+        match (provider, spec) {
+            (Some(provider), Some(spec)) => {
+                let limit = lane.map_or(super::NO_LIMITS.timeout, |lane| lane.limits.timeout);
+                let limit = self.clock.sleep(limit.saturating_add(CALL_MARGIN));
+                let wish = Wish::of(&record, call, &spec);
+                self.calls.spawn(async move {
+                    // Moved whole, so that whatever ends this task sends a result.
+                    let mut promise = promise;
+                    let outcome = tokio::select! {
+                        biased;
+                        outcome = wish.make(&provider) => outcome,
+                        () = limit => {
+                            Outcome::failed(call, ProviderError::OutcomeUnknown("no answer in time".to_owned()))
+                        }
+                    };
+                    promise.outcome = Some(outcome);
+                });
+            }
+            _ => {
+                let error = format!("provider {:?} is not in the configuration", record.provider);
+                promise.outcome = Some(Outcome::failed(call, ProviderError::Unavailable(error)));
+            }
+        }
+        self.in_flight.insert(record.seq, InFlight { record, ticket });
+    }
+
+    /// Whether a result is that of the call now under way.
+    pub(super) fn is_awaited(&self, result: &CallResult) -> bool {
+        self.in_flight.get(&result.seq).is_some_and(|in_flight| in_flight.ticket == result.ticket)
+    }
+
+    /// What a result means to the occurrence; notes what it says about the provider.
+    pub(super) fn understand(&mut self, result: &CallResult, record: &Record, reading: Reading) -> Answer {
+        let wall = reading.now.wall;
+        let attempts = record.occurrence.attempts.saturating_add(1);
+        let pause = backoff(attempts, u64::from_ne_bytes(record.seq.to_ne_bytes()));
+        let lane = self.lanes.get_mut(&record.provider);
+        let is_configured = lane.as_ref().is_some_and(|lane| lane.provider.is_some());
+        let find_lag = lane
+            .as_ref()
+            .and_then(|lane| lane.provider.as_ref())
+            .map_or(TimeDelta::zero(), |provider| provider.capabilities().find_lag);
+        let mut limited_until = None;
+        let mut failure = |error: ProviderError| {
+            let retry_at = wall + if is_configured { pause } else { UNCONFIGURED_PAUSE };
+            let message = error.to_string();
+            let (kind, retry_at) = match error {
+                ProviderError::Rejected(_) => (FailureKind::Rejected, retry_at),
+                ProviderError::NotFound => (FailureKind::NotFound, retry_at),
+                ProviderError::Unauthenticated(_) | ProviderError::Unavailable(_) => {
+                    (FailureKind::NotDone, retry_at)
+                }
+                ProviderError::RateLimited { retry_at: until } => {
+                    let until = until.unwrap_or(retry_at).clamp(wall, wall + TimeDelta::hours(1));
+                    limited_until = Some(until);
+                    (FailureKind::NotDone, until)
+                }
+                ProviderError::OutcomeUnknown(_) => (FailureKind::Unknown, retry_at),
+            };
+            Failure { kind, message, retry_at }
+        };
+        let answer = match result.outcome.clone() {
+            Outcome::Create(made) => Answer::Create(made.map(lifecycle_room).map_err(&mut failure)),
+            Outcome::Find(Ok(None)) => {
+                // "None" is believed only when a room made just before would be visible by now.
+                let visible_at = record.occurrence.asked_at.map_or(wall, |asked_at| asked_at + find_lag);
+                Answer::Find(if visible_at <= wall {
+                    Ok(None)
+                } else {
+                    let message = "not found yet, and a new room may still be invisible".to_owned();
+                    Err(Failure { kind: FailureKind::Unknown, message, retry_at: visible_at })
+                })
+            }
+            Outcome::Find(found) => {
+                Answer::Find(found.map(|room| room.map(lifecycle_room)).map_err(&mut failure))
+            }
+            Outcome::Look(seen) => Answer::Look(
+                seen.map(|view| Sight { is_open: view.is_open, occupancy: view.occupancy })
+                    .map_err(&mut failure),
+            ),
+            Outcome::Update(made) => Answer::Update(made.map(lifecycle_room).map_err(&mut failure)),
+            Outcome::Close(done) => Answer::Close(done.map_err(&mut failure)),
+        };
+        if let (Some(until), Some(lane)) = (limited_until, lane) {
+            let pause = (until - wall).to_std().unwrap_or_default();
+            if lane.block(reading.boot.saturating_add(pause)) {
+                self.host.log(&LogEvent::ProviderLimited { provider: &record.provider, until: Time(until) });
+            }
+        }
+        answer
+    }
+}
+
+/// A call with all that it needs.
+enum Wish {
+    Create(RoomRequest),
+    Find(String),
+    Look(String),
+    Update(String, RoomRequest),
+    Close(String),
+}
+
+impl Wish {
+    fn of(record: &Record, call: Call, spec: &Arc<MeetingSpec>) -> Self {
+        let room_id = || record.occurrence.room.as_ref().map(|room| room.id.clone()).unwrap_or_default();
+        match call {
+            Call::Create => Self::Create(request(record, spec)),
+            Call::Find => Self::Find(record.marker.clone().unwrap_or_default()),
+            Call::Look => Self::Look(room_id()),
+            Call::Update => Self::Update(room_id(), request(record, spec)),
+            Call::Close => Self::Close(room_id()),
+        }
+    }
+
+    async fn make(self, provider: &Arc<dyn Provider>) -> Outcome {
+        match self {
+            Self::Create(request) => Outcome::Create(provider.create(&request).await),
+            Self::Find(marker) => Outcome::Find(provider.find(&marker).await),
+            Self::Look(room_id) => Outcome::Look(provider.look(&room_id).await),
+            Self::Update(room_id, request) => Outcome::Update(provider.update(&room_id, &request).await),
+            Self::Close(room_id) => Outcome::Close(provider.close(&room_id).await),
+        }
+    }
+}
+
+fn request(record: &Record, spec: &MeetingSpec) -> RoomRequest {
+    let life = &record.occurrence;
+    RoomRequest {
+        marker: record.marker.clone().unwrap_or_default(),
+        title: record.title.clone().unwrap_or_else(|| spec.title.clone()),
+        starts_at: life.times.starts_at,
+        ends_at: life.ends_at(),
+        closes_at: life.closes_at(&spec.policy),
+        closes_at_latest: life.closes_at_latest(&spec.policy),
+        hosts: spec.hosts.clone(),
+        participants: spec.participants.clone(),
+        settings: spec.settings.clone(),
+        passthrough: spec.passthrough.clone(),
+    }
+}
+
+fn lifecycle_room(room: Room) -> crate::lifecycle::Room {
+    crate::lifecycle::Room { id: room.id, join_url: room.join_url, host_url: room.host_url }
+}

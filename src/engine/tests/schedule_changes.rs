@@ -1,0 +1,206 @@
+//! What a new schedule does to what is there.
+
+use super::super::ApplyError;
+use super::world::{World, at, daily, extending, meeting};
+use crate::lifecycle::{OnRemoved, State};
+use crate::schedule::{Except, Override, Repeat, Rule};
+use chrono::TimeDelta;
+
+#[tokio::test]
+async fn the_same_schedule_again_touches_nothing() {
+    let mut world = World::with([daily("a"), meeting("b")]);
+    world.run_until(at("09:10:00")).await;
+    let before = world.shared.lock().calls.len();
+    let applied = world.apply([daily("a"), meeting("b")]).unwrap();
+    assert_eq!((applied.changed, applied.added, applied.moved, applied.cancelled), (0, 0, 0, 0));
+    world.settle().await;
+    assert_eq!(world.shared.lock().calls.len(), before);
+}
+
+#[tokio::test]
+async fn a_new_title_reaches_the_room_that_exists() {
+    let mut world = World::with([meeting("m")]);
+    world.run_until(at("09:00:00")).await;
+    let mut renamed = meeting("m");
+    renamed.title = "Another title".to_owned();
+    world.apply([renamed]).unwrap();
+    world.settle().await;
+    assert_eq!(world.shared.lock().only_room().title, "Another title");
+    assert_eq!(world.state("m"), State::Live);
+}
+
+#[tokio::test]
+async fn a_title_of_a_planned_occurrence_is_kept_for_its_room() {
+    let mut world = World::with([daily("m")]);
+    let mut retitled = daily("m");
+    let title = Some("Only today".to_owned());
+    retitled.series.overrides.insert(at("09:00:00").naive_utc(), Override { title, ..Override::default() });
+    world.apply([retitled]).unwrap();
+    world.run_until(at("09:00:00")).await;
+    assert_eq!(world.shared.lock().only_room().title, "Only today");
+}
+
+#[tokio::test]
+async fn a_meeting_moved_while_its_room_is_there_keeps_its_room() {
+    let mut world = World::with([meeting("m")]);
+    world.run_until(at("08:50:00")).await;
+    let mut moved = meeting("m");
+    moved.series.start = Some(at("10:00:00").naive_utc());
+    let applied = world.apply([moved]).unwrap();
+    assert_eq!((applied.moved, applied.cancelled), (1, 0));
+    world.run_until(at("09:05:00")).await;
+    assert_eq!(world.state("m"), State::Ready);
+    assert_eq!(world.shared.lock().only_room().ends_at, at("10:30:00"));
+    world.run_until(at("10:01:00")).await;
+    assert_eq!((world.state("m"), world.shared.lock().rooms.len()), (State::Live, 1));
+}
+
+#[tokio::test]
+async fn a_series_moved_by_an_hour_keeps_todays_room() {
+    let mut world = World::with([daily("m")]);
+    world.run_until(at("08:50:00")).await;
+    let mut moved = daily("m");
+    moved.series.start = Some(at("10:00:00").naive_utc());
+    let applied = world.apply([moved]).unwrap();
+    assert_eq!((applied.cancelled, applied.occurrences_added), (0, 0), "{applied}");
+    world.settle().await;
+    assert_eq!(world.state("m@2026-11-23T10:00"), State::Ready);
+    assert_eq!(world.shared.lock().only_room().ends_at, at("10:30:00"));
+}
+
+#[tokio::test]
+async fn a_removed_meeting_closes_its_room_unless_somebody_is_in_it() {
+    let mut world = World::with((0..8).map(|n| meeting(&format!("m{n}"))));
+    world.run_until(at("09:01:00")).await;
+    // One of the rooms has people in it.
+    world.shared.lock().rooms.get_mut("room-1").unwrap().people = 2;
+    world.apply((2..8).map(|n| meeting(&format!("m{n}")))).unwrap();
+    world.run_until(at("09:02:00")).await;
+    let is_open = |id: &str| world.shared.lock().rooms[id].is_open;
+    assert_eq!((is_open("room-1"), is_open("room-2")), (true, false));
+    world.run_until(at("09:36:00")).await;
+    assert!(world.shared.lock().open_rooms().is_empty(), "it ended by its rules");
+}
+
+#[tokio::test]
+async fn a_removed_meeting_is_closed_at_once_where_the_rules_say_so() {
+    let strict = |id: &str| {
+        let mut meeting = meeting(id);
+        meeting.policy.on_removed = OnRemoved::Close;
+        meeting
+    };
+    let mut world = World::with([strict("a"), strict("b"), strict("c")]);
+    world.run_until(at("09:01:00")).await;
+    world.shared.lock().rooms.values_mut().for_each(|room| room.people = 1);
+    world.apply([strict("a"), strict("b")]).unwrap();
+    world.run_until(at("09:01:10")).await;
+    assert_eq!(world.shared.lock().open_rooms().len(), 2);
+    assert_eq!(world.state("c"), State::Cancelled);
+}
+
+#[tokio::test]
+async fn an_empty_schedule_is_held_until_it_is_accepted() {
+    let mut world = World::with([meeting("a"), meeting("b")]);
+    world.run_until(at("08:50:00")).await;
+    assert!(matches!(world.apply([]), Err(ApplyError::Held(held)) if held.removed == 2));
+    world.run_until(at("09:01:00")).await;
+    assert_eq!((world.state("a"), world.state("b")), (State::Live, State::Live));
+    // Also after a restart, with nothing in force but what the store holds.
+    world.crash();
+    assert!(matches!(world.apply([]), Err(ApplyError::Held(_))));
+    world.run_until(at("09:20:00")).await;
+    assert_eq!(world.shared.lock().open_rooms().len(), 2);
+    let schedule = world.schedule([]);
+    world.engine.apply(schedule, true).unwrap();
+    world.run_until(at("09:21:00")).await;
+    assert!(world.shared.lock().open_rooms().is_empty());
+}
+
+#[tokio::test]
+async fn more_rooms_than_the_guard_allows_are_not_cancelled_by_a_slip() {
+    let mut world = World::with((0..20).map(|n| meeting(&format!("m{n}"))));
+    world.run_until(at("08:50:00")).await;
+    let five_less = world.apply((5..20).map(|n| meeting(&format!("m{n}")))).unwrap();
+    assert_eq!(five_less.cancelled_with_room, 5);
+    let held = world.apply((11..20).map(|n| meeting(&format!("m{n}"))));
+    assert!(matches!(held, Err(ApplyError::Held(diff)) if diff.cancelled_with_room == 6));
+}
+
+#[tokio::test]
+async fn exceptions_and_overrides_change_single_occurrences() {
+    let mut world = World::with([daily("m")]);
+    let mut changed = daily("m");
+    let day = |n| at("09:00:00").naive_utc() + TimeDelta::days(n);
+    changed.series.except = vec![Except::Day(day(0).date())];
+    let moved = Override { start: Some(day(1) + TimeDelta::hours(3)), ..Override::default() };
+    changed.series.overrides.insert(day(1), moved);
+    changed.series.overrides.insert(day(2), Override { cancel: true, ..Override::default() });
+    let applied = world.apply([changed]).unwrap();
+    assert_eq!((applied.moved, applied.cancelled), (1, 2));
+    assert_eq!(world.state("m@2026-11-23T09:00"), State::Cancelled);
+    let moved = world.record("m@2026-11-24T09:00").occurrence.times.starts_at;
+    assert_eq!(moved, at("12:00:00") + TimeDelta::days(1));
+    // Back again.
+    let applied = world.apply([daily("m")]).unwrap();
+    assert_eq!((applied.moved, applied.cancelled), (1, 0));
+    world.run_until(at("09:01:00")).await;
+    assert_eq!((world.state("m@2026-11-23T09:00"), world.shared.lock().rooms.len()), (State::Live, 1));
+}
+
+#[tokio::test]
+async fn another_provider_takes_over_what_has_no_room_yet() {
+    let mut world = World::with([daily("m"), meeting("n")]);
+    world.run_until(at("08:50:00")).await;
+    let mut moved = daily("m");
+    moved.provider = "other".to_owned();
+    world.apply([moved, meeting("n")]).unwrap();
+    assert_eq!(world.record("m@2026-11-23T09:00").provider, "house");
+    assert_eq!(world.record("m@2026-11-24T09:00").provider, "other");
+    assert_eq!(world.record("n").provider, "house");
+}
+
+#[tokio::test]
+async fn new_rules_for_the_close_hold_for_rooms_that_are_open() {
+    let mut world = World::with([meeting("m")]);
+    world.run_until(at("09:20:00")).await;
+    world.shared.lock().only_room().people = 2;
+    world.apply([extending(meeting("m"))]).unwrap();
+    world.run_until(at("09:40:00")).await;
+    assert_eq!((world.state("m"), world.shared.lock().open_rooms().len()), (State::Ended, 1));
+}
+
+#[tokio::test]
+async fn a_reload_during_a_create_neither_doubles_nor_loses_the_room() {
+    let mut world = World::with([meeting("m"), meeting("n"), meeting("o")]);
+    world.run_until(at("08:44:59")).await;
+    world.pass(TimeDelta::seconds(1), TimeDelta::seconds(1));
+    // The calls are sent; before they come back the meeting is moved, and another one removed.
+    world.engine.turn();
+    let mut moved = meeting("m");
+    moved.series.start = Some(at("09:10:00").naive_utc());
+    world.apply([moved, meeting("n")]).unwrap();
+    world.run_until(at("08:46:00")).await;
+    let truth = world.shared.lock();
+    assert_eq!((truth.rooms.len(), truth.open_rooms().len()), (3, 2));
+    assert!(truth.rooms.values().any(|room| room.is_open && room.ends_at == at("09:40:00")));
+    drop(truth);
+    assert_eq!((world.state("m"), world.state("o")), (State::Ready, State::Cancelled));
+}
+
+#[tokio::test]
+async fn a_schedule_too_large_for_one_transaction_is_whole_after_a_crash() {
+    let mut minutely = meeting("m");
+    minutely.series.repeat = Repeat::Rule(Rule::parse("FREQ=MINUTELY").unwrap());
+    minutely.series.duration = TimeDelta::seconds(20);
+    let mut world = World::with([minutely.clone()]);
+    let all = world.engine.store.counts().unwrap().pending;
+    assert!(all > 43_000, "{all}");
+    // As if the crash had come before the last transaction.
+    let mut broken = world.engine.store.meetings().unwrap().remove(0);
+    broken.fingerprint = [0; 32];
+    world.engine.store.commit(&crate::store::Batch { meetings: vec![broken], ..Default::default() }).unwrap();
+    world.crash();
+    let applied = world.apply([minutely]).unwrap();
+    assert_eq!((applied.occurrences_added, applied.cancelled), (0, 0));
+    assert_eq!(world.engine.store.counts().unwrap().pending, all);
+}
