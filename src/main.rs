@@ -1,5 +1,5 @@
-//! The `convened` program: parses arguments, calls [`convened::cli`], maps an error to an exit code.
+//! The `convened` program; everything is in the library.
 
 fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+    convened::cli::main()
 }

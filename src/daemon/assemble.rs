@@ -1,0 +1,98 @@
+//! From a configuration to a schedule that the engine can put in force: the drivers are made here.
+
+use crate::config::{
+    Config, Diagnostic, MeetingServiceConfig, ProviderConfig, ProviderKind, SecretRef, Severity,
+};
+use crate::engine::{LaneLimits, ProviderSetup, Schedule};
+use crate::providers::{Provider, meeting_service};
+use crate::seams::{Clock, Files};
+use crate::transport::Transport;
+use secrecy::SecretString;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The daemon's own meeting service, as its driver reaches it.
+#[derive(Debug, Clone)]
+pub struct BuiltInService {
+    /// `http://<address of the listener>`.
+    pub base_url: String,
+    /// What its extensions ask for.
+    pub admin_secret: SecretString,
+}
+
+/// Makes drivers.
+#[derive(Clone)]
+pub struct Assembler {
+    /// How requests leave.
+    pub transport: Arc<dyn Transport>,
+    /// What drivers tell the time by.
+    pub clock: Arc<dyn Clock>,
+    /// Where secrets are read.
+    pub files: Arc<dyn Files>,
+    /// The daemon's own meeting service.
+    pub built_in: BuiltInService,
+}
+
+impl Assembler {
+    /// The schedule that `config` describes.
+    ///
+    /// # Errors
+    /// Secrets that are missing, all of them.
+    pub fn schedule(&self, config: &Config) -> Result<Schedule, Vec<Diagnostic>> {
+        let mut missing = config.missing_secrets(&*self.files);
+        if !missing.is_empty() {
+            // Here a credential that only a unit has is missing for good.
+            missing.iter_mut().for_each(|problem| problem.severity = Severity::Error);
+            return Err(missing);
+        }
+        let mut providers = Vec::with_capacity(config.providers.len());
+        for provider in config.providers.values() {
+            // Read a moment ago: that one vanished since is all that can go wrong.
+            let driver = self.driver(provider).map_err(|problem| {
+                let path = Path::new(&provider.name);
+                vec![Diagnostic::of_file(Severity::Error, path, problem, None)]
+            })?;
+            let name = provider.name.clone();
+            providers.push(ProviderSetup { name, provider: driver, limits: limits(provider) });
+        }
+        Ok(Schedule {
+            meetings: config.meetings.clone(),
+            providers,
+            horizon: config.daemon.horizon,
+            history: config.daemon.history,
+            guard: config.daemon.reload_guard,
+        })
+    }
+
+    fn driver(&self, provider: &ProviderConfig) -> Result<Arc<dyn Provider>, String> {
+        let ProviderKind::MeetingService(which) = &provider.kind;
+        let settings = match which {
+            MeetingServiceConfig::BuiltIn => meeting_service::Settings {
+                timeout: provider.timeout,
+                ..meeting_service::Settings::new(&self.built_in.base_url, self.built_in.admin_secret.clone())
+            },
+            MeetingServiceConfig::Remote { base_url, prefix, app_id, customer, admin_secret } => {
+                let secret = |secret: &SecretRef| secret.resolve(&*self.files);
+                let customer = customer.as_ref();
+                meeting_service::Settings {
+                    base_url: base_url.clone(),
+                    prefix: prefix.clone(),
+                    app_id: app_id.clone(),
+                    customer: customer.map(|(id, s)| secret(s).map(|s| (id.clone(), s))).transpose()?,
+                    admin_secret: secret(admin_secret)?,
+                    timeout: provider.timeout,
+                }
+            }
+        };
+        Ok(Arc::new(meeting_service::Driver::new(settings, self.transport.clone(), self.clock.clone())))
+    }
+}
+
+fn limits(provider: &ProviderConfig) -> LaneLimits {
+    LaneLimits {
+        max_in_flight: provider.max_in_flight,
+        interval: provider.rate_limit.map_or(Duration::ZERO, |limit| limit.per / limit.requests.max(1)),
+        timeout: provider.timeout,
+    }
+}

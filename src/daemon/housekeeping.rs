@@ -1,0 +1,42 @@
+//! What is done from time to time and hangs on no meeting's deadline: the horizon, the retention, the meeting service's
+//! old rooms. Cron-like, on tokio-cron-scheduler.
+
+use crate::engine::Command;
+use crate::log::LogEvent;
+use crate::meeting_service::MeetingService;
+use crate::seams::Host;
+use anyhow::Context as _;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+use tokio_cron_scheduler::{Job, JobScheduler};
+
+/// Seven minutes past every hour: meetings, and what they ask of the providers, gather at the full hour. With seconds.
+const HOURLY: &str = "0 7 * * * *";
+
+/// Starts the jobs; they run as long as what is returned lives.
+///
+/// # Errors
+/// When the scheduler cannot be set up.
+pub(super) async fn start(
+    engine: mpsc::Sender<Command>,
+    service: MeetingService,
+    host: Arc<dyn Host>,
+) -> anyhow::Result<JobScheduler> {
+    let scheduler = JobScheduler::new().await.context("the scheduler for housekeeping")?;
+    let hourly = Job::new_async(HOURLY, move |_, _| {
+        let (engine, service) = (engine.clone(), service.clone());
+        let host = host.clone();
+        Box::pin(async move {
+            // An engine that is gone is stopping.
+            let _ = engine.send(Command::Housekeep).await;
+            if let Err(error) = service.sweep().await {
+                let error = error.to_string();
+                host.log(&LogEvent::MeetingServiceFailed { error: &error });
+            }
+        })
+    })
+    .context("the hourly job")?;
+    scheduler.add(hourly).await.context("the hourly job")?;
+    scheduler.start().await.context("the scheduler for housekeeping")?;
+    Ok(scheduler)
+}
