@@ -50,7 +50,7 @@ pub fn load(path: &Path, files: &dyn Files, now: DateTime<Utc>) -> Loaded {
     let state_dir = parts.daemon.state_dir.clone();
     let mut config = parts.into_config(&problems);
     let diagnostics = problems.finish();
-    if has_errors || diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
+    if has_errors {
         config = None;
     }
     Loaded { config, diagnostics, sources: problems.paths(), patterns, digest, state_dir }

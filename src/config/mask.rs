@@ -134,8 +134,12 @@ fn is_reference(text: &str) -> bool {
         REFERENCE_KEYS.contains(&key.trim())
             && inner('"').or(inner('\'')).is_some_and(|inner| !inner.contains(['"', '\'']))
     };
-    let after = after.trim_start();
-    entries.split(',').all(is_entry) && (after.is_empty() || after.starts_with(['#', ',', '}']))
+    // Nothing but the ends of tables, another key or a comment can follow.
+    let after = after.trim_start_matches([' ', '\t', '}']);
+    let is_followed_by_key = |rest: &str| rest.trim_start().starts_with(|c: char| c.is_ascii_alphabetic());
+    let is_end =
+        after.is_empty() || after.starts_with('#') || after.strip_prefix(',').is_some_and(is_followed_by_key);
+    is_end && !entries.trim().is_empty() && entries.split(',').all(is_entry)
 }
 
 /// The length of `"…"` at the start of `rest`, where `}` or another key follows.
@@ -216,6 +220,8 @@ mod tests {
             ("admin_secret = { env = \"X\", value = \"hunter2\" }", "admin_secret = ***"),
             ("admin_secret = { env = \"\" \"hunter2\" }", "admin_secret = ***"),
             ("admin_secret = { env = \"X\" } \"hunter2\"", "admin_secret = ***"),
+            ("x = { password ={}} \"hunter2\" }", "x = { password =***"),
+            ("x = { secret = { env = \"X\" }, \"hunter2\" }", "x = { secret = ***"),
             ("admin_secret = [\"hunter2\"]", "admin_secret = ***"),
             ("secret = \"\"\"\nhunter2\n\"\"\"\na = 1", "secret = ***\na = 1"),
             ("secret = '''\nhunter2\nhunter3", "secret = ***"),
