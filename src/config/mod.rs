@@ -1,6 +1,6 @@
 //! From TOML files to a valid [`Config`], or to located problems.
 //!
-//! A [`Config`] cannot be wrong: [`load`] reads the first file and what it includes, checks everything, and gives either
+//! A [`Config`] cannot be wrong: [`load()`] reads the first file and what it includes, checks everything, and gives either
 //! the configuration with its defaults applied, or all problems of all files in one run. It reads no clock and, but for
 //! [`Files`], does no I/O; the same files and the same `now` give the same answer.
 //!

@@ -1,7 +1,7 @@
 //! The schedule on disk: notices that it changed, reads it whole, has the engine apply it, and says what came of it.
 //!
 //! A change is noticed by SIGHUP, by the control socket, by the file system's notice, and, should that fail (network
-//! file systems have none), by looking every [`LOOK_EVERY`]. Whatever noticed it, the files are read until they stand
+//! file systems have none), by looking every `LOOK_EVERY`. Whatever noticed it, the files are read until they stand
 //! still, so that a half-written one is waited out.
 
 use super::assemble::Assembler;

@@ -1,7 +1,7 @@
 //! The engine: claims what is due, steps it, commits, performs, and feeds the results back.
 //!
 //! One turn takes the answers that came back and the occurrences that are due, steps each through
-//! [`lifecycle::step`](crate::lifecycle::step), commits all transitions in one transaction and only then makes the calls,
+//! [`lifecycle::step()`], commits all transitions in one transaction and only then makes the calls,
 //! at most so many at once as a provider allows. A turn whose commit fails has not happened: nothing was called, and
 //! answers wait for the next one.
 //!

@@ -9,7 +9,7 @@
 //!    └► cancelled (removed from the schedule; a room that exists is closed first, by rule)
 //! ```
 //!
-//! [`step`] takes an [`Occurrence`], an [`Event`], the [`Policy`] and [`Now`], and gives a [`Transition`]: the next
+//! [`step()`] takes an [`Occurrence`], an [`Event`], the [`Policy`] and [`Now`], and gives a [`Transition`]: the next
 //! value, what changed with its [`Reason`], the [`Call`] to make (only for [`Event::Due`]) and the instant of the next
 //! look. It reads no clock and performs nothing, so that the engine can commit the transition before it acts on it.
 //!

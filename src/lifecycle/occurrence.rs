@@ -1,4 +1,4 @@
-//! The value that [`step`](super::step) works on.
+//! The value that [`step()`](super::step()) works on.
 
 use super::{Policy, Reason, State};
 use chrono::{DateTime, TimeDelta, Utc};

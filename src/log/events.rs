@@ -197,7 +197,7 @@ log_events! {
     WARN ScheduleHeld = "schedule.held" {
         removed: u64, meetings: u64, cancelled: u64, with_room: u64, accept_with: &'a str,
     }
-    /// The schedule on disk is again what is in force.
+    /// The schedule on disk is in force again.
     INFO ScheduleMended = "schedule.mended" {}
     /// A reload was asked for, and the schedule on disk is what is in force.
     INFO ScheduleUnchanged = "schedule.unchanged" {}
@@ -271,10 +271,10 @@ log_events! {
 
     /// The store cannot be written; no call is made until it can.
     ERROR StoreFailed = "store.failed" { error: &'a str }
-    /// The built-in meeting service could not tidy up; it tries again in an hour.
-    WARN MeetingServiceFailed = "meeting_service.failed" { error: &'a str }
     /// The store can be written again.
     INFO StoreRecovered = "store.recovered" {}
     /// Occurrences past their retention were forgotten.
     DEBUG StorePruned = "store.pruned" { occurrences: u64 }
+    /// The built-in meeting service could not tidy up; it tries again in an hour.
+    WARN MeetingServiceFailed = "meeting_service.failed" { error: &'a str }
 }
