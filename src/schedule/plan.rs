@@ -129,6 +129,15 @@ impl<'a> Plan<'a> {
         Self { start, step, interval, days, slots, phases, slot_seconds, inner, positions: &[], steps }
     }
 
+    pub(super) fn is_cron(&self) -> bool {
+        matches!(self.days, Days::Cron { .. })
+    }
+
+    /// Nothing is before this.
+    pub(super) fn start(&self) -> NaiveDateTime {
+        self.start
+    }
+
     /// How many days and periods were looked at so far.
     #[cfg(test)]
     pub(super) fn steps(&self) -> u64 {

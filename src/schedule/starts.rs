@@ -4,10 +4,13 @@ use super::plan::Plan;
 use super::rule::End;
 use super::zone::{FARTHEST_OFFSET, to_utc};
 use super::{Except, Repeat, Series, whole_seconds};
-use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Utc};
+use chrono::{DateTime, Days, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
+
+/// The Gregorian calendar, weekdays included, repeats after 400 years.
+const CALENDAR_CYCLE: Days = Days::new(146_097);
 
 /// The starts of a series by its rule, its exceptions not yet taken out.
 #[derive(Debug)]
@@ -90,8 +93,15 @@ impl<'a> Starts<'a> {
 
     /// The first start not before `from`.
     pub(super) fn next(&self, from: NaiveDateTime) -> Option<NaiveDateTime> {
+        let until = match &self.source {
+            // What a cron pattern does not meet in a whole cycle of the calendar it never meets.
+            Source::Plan(plan) if plan.is_cron() => {
+                from.max(plan.start()).checked_add_days(CALENDAR_CYCLE).unwrap_or(self.end)
+            }
+            Source::Plan(_) | Source::One(_) | Source::Nothing => self.end,
+        };
         let mut found = None;
-        self.each(from, self.end, &mut |start| {
+        self.each(from, until, &mut |start| {
             found = Some(start);
             ControlFlow::Break(())
         });

@@ -37,7 +37,7 @@ fn any_series() -> impl Strategy<Value = Series> {
             series.start = Some(start);
             series.zone = zone;
             if differs {
-                series.except.push(Except::Day(start.date() + TimeDelta::days(7 * day)));
+                series.except.push(Except::Day(start.date() + TimeDelta::days(7 * day + 7)));
                 series.also.push(start + TimeDelta::days(day) + TimeDelta::minutes(5));
                 let moved =
                     Override { start: Some(start + TimeDelta::days(20 * day)), ..Override::default() };

@@ -79,9 +79,9 @@ fn every_change_of_every_zone_follows_the_rule() {
 #[test]
 fn a_daily_meeting_is_there_once_on_every_local_day_of_every_zone() {
     for zone in chrono_tz::TZ_VARIANTS {
-        let daily = in_zone(zone.name(), "2024-01-01T02:30", "FREQ=DAILY");
+        let daily = in_zone(zone.name(), "2020-01-01T02:30", "FREQ=DAILY");
         let instances =
-            daily.expand(utc("2024-01-03T00:00")..utc("2037-12-28T00:00"), 10_000).expect("not too many");
+            daily.expand(utc("2025-01-01T00:00")..utc("2029-01-01T00:00"), 10_000).expect("not too many");
         for pair in instances.windows(2) {
             assert_eq!(pair[1].original - pair[0].original, TimeDelta::days(1), "{zone}");
             assert!(pair[0].starts_at < pair[1].starts_at, "{zone} {}", pair[0].original);
@@ -95,7 +95,7 @@ fn a_daily_meeting_is_there_once_on_every_local_day_of_every_zone() {
                 }
             }
         }
-        assert!(instances.len() > 5100, "{zone}: {}", instances.len());
+        assert!(instances.len() > 1459, "{zone}: {}", instances.len());
     }
 }
 
