@@ -494,6 +494,12 @@ impl Engine {
             record.wake_at = before.wake_at.or(Some(wall));
         } else if *event == Event::Due && record.wake_at.is_some_and(|at| at <= wall) {
             record.wake_at = Some(wall + IDLE_PAUSE);
+        } else if record.wake_at.is_some_and(|at| at <= wall)
+            && let Some(since) = before.wake_at.filter(|at| *at <= wall)
+        {
+            // Due as before: it keeps its place, else the store would bring it again and again as long as its
+            // provider is busy.
+            record.wake_at = Some(since);
         }
         if record == before {
             return;

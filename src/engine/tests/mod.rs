@@ -1,5 +1,6 @@
 //! The engine with its real store, against a provider that keeps its own truth.
 
+mod limits;
 mod schedule_changes;
 mod world;
 
