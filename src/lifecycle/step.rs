@@ -22,6 +22,11 @@ impl Now {
     pub fn agreed(wall: DateTime<Utc>) -> Self {
         Self { wall, settled: wall }
     }
+
+    /// What the wall clock shows when `at` is reached by the settled one.
+    pub(super) fn wall_when_settled(self, at: DateTime<Utc>) -> DateTime<Utc> {
+        at + (self.wall - self.settled)
+    }
 }
 
 /// One entry of an occurrence's history.

@@ -66,7 +66,8 @@ fn close_or_extend(step: &mut Step<'_>) -> bool {
         step.close(Verdict::Closed, reason);
         return true;
     };
-    if next.gone_since.is_some() || next.looked_at.is_none_or(|at| at < closes_at) {
+    let is_seen = next.looked_at.is_some_and(|at| at >= now.wall_when_settled(closes_at));
+    if next.gone_since.is_some() || !is_seen {
         return false;
     }
     if is_surely_empty(next) {
@@ -116,12 +117,12 @@ pub(super) fn next_look(occurrence: &Occurrence, policy: &Policy, now: Now) -> D
 }
 
 /// When an open room is to be looked at: by the regular rhythm, and by the rule that needs to know who is there.
-fn look_due(occurrence: &Occurrence, policy: &Policy) -> Option<DateTime<Utc>> {
+fn look_due(occurrence: &Occurrence, policy: &Policy, now: Now) -> Option<DateTime<Utc>> {
     let regular = occurrence.look_at;
     if occurrence.state != State::Ended || extension_left(occurrence, policy) <= TimeDelta::zero() {
         return regular;
     }
-    let closes_at = occurrence.closes_at(policy);
+    let closes_at = now.wall_when_settled(occurrence.closes_at(policy));
     let has_looked_since = |at: DateTime<Utc>| occurrence.looked_at.is_some_and(|looked_at| looked_at >= at);
     let for_the_close = if !has_looked_since(closes_at - CONFIRM_AFTER) {
         Some(closes_at - CONFIRM_AFTER)
@@ -142,7 +143,7 @@ pub(super) fn call_due(occurrence: &Occurrence, policy: &Policy, now: Now) -> Op
             None => Call::Create,
         }),
         State::Ready | State::Live | State::Ended => {
-            if look_due(occurrence, policy).is_some_and(|at| at <= now.wall) {
+            if look_due(occurrence, policy, now).is_some_and(|at| at <= now.wall) {
                 Some(Call::Look)
             } else {
                 (occurrence.is_outdated && may_call).then_some(Call::Update)
@@ -166,14 +167,14 @@ pub(super) fn call_due(occurrence: &Occurrence, policy: &Policy, now: Now) -> Op
 /// When to step again, if nothing happens before.
 pub(super) fn wake_at(occurrence: &Occurrence, policy: &Policy, now: Now) -> Option<DateTime<Utc>> {
     // What waits for the settled clock is due when the wall clock shows this much more.
-    let settles = |at: DateTime<Utc>| at + (now.wall - now.settled);
+    let settles = |at| now.wall_when_settled(at);
     let retry = || occurrence.retry_at.unwrap_or(now.wall);
     let by_call = match occurrence.state {
         State::Planned => None,
         State::Creating | State::Closing => Some(retry()),
         State::Ready | State::Live | State::Ended => {
             let update = occurrence.is_outdated.then(retry);
-            [look_due(occurrence, policy), update].into_iter().flatten().min()
+            [look_due(occurrence, policy, now), update].into_iter().flatten().min()
         }
         State::Closed | State::Failed | State::Missed | State::Cancelled => return None,
     };
