@@ -83,6 +83,7 @@ impl Deadline {
 pub fn step(before: &Occurrence, event: Event, policy: &Policy, now: Now) -> Transition {
     let is_due = event == Event::Due;
     let mut step = Step { next: before.clone(), changes: Vec::new(), policy, now };
+    step.forget_the_future();
     match event {
         Event::Due | Event::Tick => {}
         Event::Answered(answer) => step.answered(answer),
@@ -178,6 +179,29 @@ impl Step<'_> {
             Call::Find | Call::Look | Call::Close => {}
         }
         Some(call)
+    }
+
+    /// What lies in the future was noted by a clock that has been set back since: nothing is concluded from it, and it is
+    /// not waited for.
+    fn forget_the_future(&mut self) {
+        let wall = self.now.wall;
+        let is_ahead = |at: Option<DateTime<Utc>>| at.is_some_and(|at| at > wall);
+        if is_ahead(self.next.looked_at) || is_ahead(self.next.empty_since) || is_ahead(self.next.gone_since)
+        {
+            self.next.looked_at = None;
+            self.next.occupancy = None;
+            self.next.empty_since = None;
+            self.next.gone_since = None;
+            self.next.look_at = self.next.state.has_open_room().then_some(wall);
+        }
+        self.next.asked_at = self.next.asked_at.map(|at| at.min(wall));
+        let is_too_far = |at: Option<DateTime<Utc>>| is_ahead(at.map(|at| at - time_rules::LONGEST_PAUSE));
+        if is_too_far(self.next.retry_at) {
+            self.next.retry_at = None;
+        }
+        if is_too_far(self.next.look_at) && self.next.look_at > Some(self.next.times.starts_at) {
+            self.next.look_at = Some(wall);
+        }
     }
 
     /// The daemon was restarted: what was on its way is unknown now, and nothing waits out a back-off.

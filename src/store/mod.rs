@@ -121,7 +121,7 @@ pub trait Store: Send {
     fn commit(&mut self, batch: &Batch) -> Result<(), StoreError>;
 
     /// After a clock step: makes every occurrence with a room, and every one that waits, due at `now` at the latest, so
-    /// that its deadlines are worked out anew.
+    /// that its deadlines are worked out anew; no back-off counts any more, as it was set by another clock.
     fn rearm(&mut self, now: DateTime<Utc>) -> Result<(), StoreError>;
 
     /// Forgets at most `limit` occurrences, with their history, that were over before `before`, and removed meetings

@@ -308,7 +308,8 @@ impl Store for SqliteStore {
     fn rearm(&mut self, now: DateTime<Utc>) -> Result<(), StoreError> {
         self.connection
             .execute(
-                "UPDATE occurrences SET wake_at_ms = ?1 WHERE wake_at_ms > ?1 AND state <> 'planned' AND call IS NULL",
+                "UPDATE occurrences SET wake_at_ms = ?1, retry_at_ms = min(retry_at_ms, ?1)
+                 WHERE wake_at_ms > ?1 AND state <> 'planned' AND call IS NULL",
                 [ms(now)],
             )
             .map(drop)
