@@ -143,7 +143,7 @@ impl Engine {
     /// # Errors
     /// [`ApplyError::Held`] unless `is_accepted`; the schedule before stays in force.
     pub fn apply(&mut self, schedule: Box<Schedule>, is_accepted: bool) -> Result<Applied, ApplyError> {
-        let reading = self.guard.read();
+        let reading = self.read_clock();
         self.configure(&schedule);
         let diff = self.diff(&schedule, reading)?;
         let applied = diff.applied;
@@ -399,7 +399,7 @@ impl Engine {
     }
 
     fn try_housekeep(&mut self) -> Result<(), StoreError> {
-        let reading = self.guard.read();
+        let reading = self.read_clock();
         let Some(schedule) = self.in_force.take() else { return Ok(()) };
         let outcome = self.extend_horizon(&schedule, reading);
         let before = reading.now.settled - schedule.history;

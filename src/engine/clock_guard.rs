@@ -3,7 +3,7 @@
 use crate::lifecycle::Now;
 use crate::seams::Clock;
 use crate::transport::DateWitness;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -60,8 +60,10 @@ impl ClockGuard {
 
     /// Reads both clocks.
     pub(super) fn read(&mut self) -> Reading {
-        let (wall, boot) = (self.clock.wall(), self.clock.boot());
-        let expected = self.epoch + signed(boot);
+        // What the store can keep apart: an instant and its copy there must not differ.
+        let wall = self.clock.wall().trunc_subsecs(3);
+        let boot = self.clock.boot();
+        let expected = (self.epoch + signed(boot)).trunc_subsecs(3);
         let by = wall - expected;
         let change = match self.step {
             _ if by.abs() <= TOLERANCE => {

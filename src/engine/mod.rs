@@ -120,6 +120,8 @@ pub struct Engine {
     results_in: mpsc::UnboundedReceiver<CallResult>,
     results_out: mpsc::UnboundedSender<CallResult>,
     is_store_failing: bool,
+    /// The wall clock was set, and the store has not worked out the deadlines anew yet.
+    is_rearm_due: bool,
     /// How much there is, kept up to date so that it need not be counted.
     tally: Counts,
     /// The last line told to the service manager.
@@ -167,6 +169,7 @@ impl Engine {
             results_in,
             results_out,
             is_store_failing: false,
+            is_rearm_due: false,
             tally: Counts::default(),
             status_line: String::new(),
         })
@@ -208,6 +211,8 @@ impl Engine {
     /// When the store cannot be read or written.
     pub fn recover(&mut self) -> Result<(), StoreError> {
         let reading = self.guard.read();
+        // The clock may have been wrong when the deadlines were written.
+        self.store.rearm(reading.now.wall)?;
         let interrupted = self.store.interrupted()?;
         for seqs in interrupted.chunks(TURN_SIZE) {
             let mut turn = Turn::default();
@@ -229,10 +234,7 @@ impl Engine {
 
     /// One turn. Returns how long nothing will be due, if nothing comes from outside.
     fn turn(&mut self) -> Duration {
-        let reading = self.guard.read();
-        if let Some(change) = reading.change {
-            self.clock_changed(change, reading);
-        }
+        let reading = self.read_clock();
         while self.results.len() < TURN_SIZE
             && let Ok(result) = self.results_in.try_recv()
         {
@@ -268,6 +270,15 @@ impl Engine {
         self.lanes.values_mut().for_each(Lane::clear);
     }
 
+    /// Reads the clock, and sees to it when it was set. Every reading comes this way: each change is told once.
+    fn read_clock(&mut self) -> Reading {
+        let reading = self.guard.read();
+        if let Some(change) = reading.change {
+            self.clock_changed(change, reading);
+        }
+        reading
+    }
+
     fn clock_changed(&mut self, change: ClockChange, reading: Reading) {
         match change {
             ClockChange::Stepped(by) => self.host.log(&crate::log::LogEvent::ClockStepped {
@@ -276,15 +287,21 @@ impl Engine {
             }),
             ClockChange::Settled => self.host.log(&crate::log::LogEvent::ClockSettled {}),
         }
-        if let Err(error) = self.store.rearm(reading.now.wall) {
-            self.store_failed(&error);
-        }
+        self.is_rearm_due = true;
         self.requeue();
     }
 
     fn try_turn(&mut self, reading: Reading) -> Result<Duration, StoreError> {
         if !self.is_configured {
             return Ok(LONGEST_NAP);
+        }
+        if self.is_rearm_due {
+            self.store.rearm(reading.now.wall)?;
+            self.is_rearm_due = false;
+        }
+        if self.queued_until.wake_at > reading.now.wall {
+            // The clock went back, by less than counts as a step: what was queued may not be due any more.
+            self.requeue();
         }
         let mut turn = Turn::default();
         let ticks = self.take_in(reading)?;
@@ -595,7 +612,7 @@ impl Engine {
 
     /// Commits what came back, without claiming anything.
     fn record_results(&mut self) {
-        let reading = self.guard.read();
+        let reading = self.read_clock();
         let mut turn = Turn::default();
         self.take_results(&mut turn, reading);
         match self.store.commit(&turn.batch) {

@@ -1,7 +1,8 @@
 //! What a full queue, a refused commit and the clocks' fine print do to the engine.
 
-use super::world::{Mood, World, at, meeting};
+use super::world::{Mood, World, at, extending, meeting};
 use crate::lifecycle::State;
+use crate::providers::ProviderError;
 use chrono::TimeDelta;
 use std::time::Duration;
 
@@ -31,4 +32,78 @@ async fn what_waits_for_a_busy_provider_keeps_nobody_awake() {
     let turns = turns_until_it_sleeps(&mut world, TimeDelta::milliseconds(2));
     assert_eq!(world.state("later"), State::Closing, "its time is noticed all the same");
     assert!(turns < 5, "{turns}");
+}
+
+#[tokio::test]
+async fn a_clock_set_back_by_less_than_a_step_loses_no_try() {
+    let mut world = World::with([meeting("m")]);
+    world.next("create", Mood::Says(ProviderError::Unavailable("not now".to_owned())));
+    world.run_until(at("08:44:59")).await;
+    world.pass(TimeDelta::seconds(1), TimeDelta::seconds(1));
+    world.engine.turn();
+    world.pass(TimeDelta::milliseconds(-1_990), TimeDelta::zero());
+    world.run_until(at("08:46:00")).await;
+    assert_eq!(world.state("m"), State::Ready);
+}
+
+#[tokio::test]
+async fn a_clock_step_that_a_reload_meets_first_is_acted_upon() {
+    let mut world = World::with([extending(meeting("m"))]);
+    world.run_until(at("09:05:00")).await;
+    world.pass(TimeDelta::hours(2), TimeDelta::zero());
+    world.apply([extending(meeting("m"))]).unwrap();
+    world.run_until(at("11:10:00")).await;
+    assert!(world.events().contains(&"clock.stepped".to_owned()));
+    world.pass(TimeDelta::hours(-2), TimeDelta::zero());
+    world.engine.housekeep();
+    world.run_until(at("09:36:00")).await;
+    assert!(world.events().contains(&"clock.settled".to_owned()));
+    assert_eq!(world.state("m"), State::Closed);
+}
+
+#[tokio::test]
+async fn what_was_seen_by_a_clock_that_was_wrong_closes_no_room() {
+    let mut world = World::with([extending(meeting("m"))]);
+    world.run_until(at("09:05:00")).await;
+    // Two hours ahead for a while; nobody is there yet.
+    world.pass(TimeDelta::hours(2), TimeDelta::zero());
+    world.run_until(at("11:16:00")).await;
+    world.pass(TimeDelta::hours(-2), TimeDelta::zero());
+    world.shared.lock().only_room().people = 5;
+    let looks = world.shared.lock().calls_of("look");
+    world.run_until(at("09:34:00")).await;
+    assert!(world.shared.lock().calls_of("look") > looks + 2, "it is looked at again");
+    world.run_until(at("09:40:00")).await;
+    assert_eq!(world.shared.lock().open_rooms().len(), 1);
+}
+
+#[tokio::test]
+async fn a_back_off_by_a_clock_that_was_wrong_is_not_waited_for() {
+    let closing = || {
+        let mut closing = meeting("closing");
+        closing.series.start = Some(at("08:00:00").naive_utc());
+        closing.policy.close_delay = TimeDelta::minutes(14);
+        closing
+    };
+    for is_down in [false, true] {
+        let mut world = World::with([meeting("open"), closing()]);
+        world.run_until(at("08:43:59")).await;
+        for call in ["create", "close"].repeat(20) {
+            world.next(call, Mood::Says(ProviderError::Unavailable("no network".to_owned())));
+        }
+        world.run_until(at("08:45:10")).await;
+        // Half a year ahead for a while.
+        world.pass(TimeDelta::days(200), TimeDelta::zero());
+        world.settle().await;
+        world.pass(TimeDelta::minutes(3), TimeDelta::minutes(3));
+        world.settle().await;
+        world.pass(TimeDelta::days(-200), TimeDelta::zero());
+        world.shared.lock().moods.clear();
+        if is_down {
+            world.crash();
+            world.apply([meeting("open"), closing()]).unwrap();
+        }
+        world.run_until(at("09:01:00")).await;
+        assert_eq!((world.state("open"), world.state("closing")), (State::Live, State::Closed), "{is_down}");
+    }
 }
