@@ -385,6 +385,9 @@ impl Step<'_> {
             State::Creating => {
                 self.next.is_outdated |= self.next.asked_at.is_some();
                 self.clear_failures();
+                if self.next.asked_at.is_none() && self.now.wall < self.next.create_at(self.policy) {
+                    self.to(State::Planned, Reason::Rescheduled);
+                }
             }
             State::Ready | State::Live | State::Ended => {
                 if is_moved || is_changed {
