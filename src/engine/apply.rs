@@ -292,8 +292,9 @@ impl Engine {
         let mut record = before.clone();
         record.id.clone_from(&moved.id);
         record.title.clone_from(&moved.instance.title);
-        // Rooms that exist stay where they are; what has none yet goes to the meeting's provider.
-        if record.occurrence.state == State::Planned {
+        // Rooms that exist, or may exist, stay where they are; what has none yet goes to the meeting's provider.
+        let life = &record.occurrence;
+        if life.state == State::Planned || (life.state == State::Creating && life.asked_at.is_none()) {
             record.provider.clone_from(&meeting.provider);
         }
         diff.applied.moved += usize::from(before.occurrence.times != times);

@@ -1,8 +1,9 @@
 //! What a new schedule does to what is there.
 
 use super::super::ApplyError;
-use super::world::{World, at, daily, extending, meeting};
+use super::world::{Mood, World, at, daily, extending, meeting};
 use crate::lifecycle::{OnRemoved, State};
+use crate::providers::ProviderError;
 use crate::schedule::{Except, Override, Repeat, Rule};
 use chrono::TimeDelta;
 
@@ -203,4 +204,33 @@ async fn a_schedule_too_large_for_one_transaction_is_whole_after_a_crash() {
     let applied = world.apply([minutely]).unwrap();
     assert_eq!((applied.occurrences_added, applied.cancelled), (0, 0));
     assert_eq!(world.engine.store.counts().unwrap().pending, all);
+}
+
+#[tokio::test]
+async fn a_meeting_that_waits_for_a_provider_that_does_not_answer_can_be_given_to_another() {
+    let mut world = World::with([meeting("m"), meeting("n")]);
+    for _ in 0..50 {
+        world.next("create", Mood::Says(ProviderError::Unavailable("down".to_owned())));
+    }
+    world.run_until(at("08:50:00")).await;
+    assert_eq!(world.state("m"), State::Creating);
+    let mut moved = meeting("m");
+    moved.provider = "other".to_owned();
+    world.apply([moved, meeting("n")]).unwrap();
+    assert_eq!(world.record("m").provider, "other");
+    assert_eq!(world.record("n").provider, "house");
+}
+
+#[tokio::test]
+async fn a_meeting_put_off_while_its_room_is_asked_for_in_vain_waits_for_its_new_time() {
+    let mut world = World::with([meeting("m")]);
+    world.next("create", Mood::Says(ProviderError::Unavailable("down".to_owned())));
+    world.run_until(at("08:45:00")).await;
+    let mut put_off = meeting("m");
+    put_off.series.start = Some(at("12:00:00").naive_utc());
+    world.apply([put_off]).unwrap();
+    world.run_until(at("11:44:59")).await;
+    assert!(world.shared.lock().rooms.is_empty());
+    world.run_until(at("11:46:00")).await;
+    assert_eq!(world.state("m"), State::Ready);
 }
