@@ -14,7 +14,7 @@ use crate::providers::Provider;
 use crate::schedule::{Instance, TooMany};
 use crate::store::{Batch, MeetingSpec, Record, StoreError, StoredMeeting};
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 /// Most occurrences of one meeting within the horizon; `check` refuses a schedule with more.
@@ -419,22 +419,37 @@ impl Engine {
         let until = reading.now.wall + schedule.horizon;
         let Some(from) = self.materialised_until()?.filter(|from| *from < until) else { return Ok(()) };
         let mut inserts = Vec::new();
+        let mut diff = Diff {
+            turn: Turn::default(),
+            applied: Applied::default(),
+            specs: Vec::new(),
+            materialised_until: until,
+        };
         for meeting in schedule.meetings.values() {
-            let given = instances(meeting, from, until);
+            let mut given = instances(meeting, from, until);
+            let ids: Vec<String> = given.keys().cloned().collect();
+            // In the store already: one that an edit or an override had moved beyond the horizon, or moves back into it.
+            for record in self.store.by_id(&ids)? {
+                let Some(instance) = given.remove(&record.id) else { continue };
+                let life = &record.occurrence;
+                let is_as_given = (life.times.starts_at, life.times.ends_at)
+                    == (instance.starts_at, instance.ends_at)
+                    && life.state != State::Cancelled;
+                if let (Some(spec), false) = (self.specs.get(&meeting.id).cloned(), is_as_given) {
+                    let moved = Moved { id: record.id.clone(), instance: &instance };
+                    self.diff_kept(&mut diff, record, &moved, meeting, &spec, false, reading);
+                }
+            }
             inserts.extend(given.into_iter().map(|(id, i)| new_record(id, i, meeting, reading.now.wall)));
         }
-        // An override can bring an occurrence into this window that is in the store already.
-        let ids: Vec<String> = inserts.iter().map(|record| record.id.clone()).collect();
-        let known: HashSet<String> = self.store.by_id(&ids)?.into_iter().map(|record| record.id).collect();
-        inserts.retain(|record| !known.contains(&record.id));
-        let is_news = !inserts.is_empty();
-        self.insert_in_pieces(inserts)?;
-        let meta = vec![(MATERIALISED_UNTIL, Some(until.timestamp_millis().to_string()))];
-        self.store.commit(&Batch { meta, ..Batch::default() })?;
-        if is_news {
+        if !inserts.is_empty() || !diff.turn.batch.is_empty() {
+            self.store.commit(&diff.turn.batch)?;
             self.requeue();
+            self.committed(diff.turn, reading);
+            self.insert_in_pieces(inserts)?;
         }
-        Ok(())
+        let meta = vec![(MATERIALISED_UNTIL, Some(until.timestamp_millis().to_string()))];
+        self.store.commit(&Batch { meta, ..Batch::default() })
     }
 
     fn tell_applied(&self, applied: &Applied) {

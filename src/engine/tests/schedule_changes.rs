@@ -234,3 +234,42 @@ async fn a_meeting_put_off_while_its_room_is_asked_for_in_vain_waits_for_its_new
     world.run_until(at("11:46:00")).await;
     assert_eq!(world.state("m"), State::Ready);
 }
+
+/// Lets days pass, with the housekeeping of each hour.
+async fn days(world: &mut World, days: i64) {
+    for _ in 0..days * 4 {
+        world.pass(TimeDelta::hours(6), TimeDelta::hours(6));
+        world.settle().await;
+        world.engine.housekeep();
+    }
+}
+
+#[tokio::test]
+async fn a_meeting_moved_beyond_the_horizon_takes_place_when_its_day_comes() {
+    let on = |id: &str, day: i64| {
+        let mut on = meeting(id);
+        on.series.start = Some(at("12:00:00").naive_utc() + TimeDelta::days(day));
+        // Six hours: a turn meets it.
+        on.series.duration = TimeDelta::hours(6);
+        on
+    };
+    // One that was over, one that was planned, one that has a room.
+    let mut with_room = on("room", 2);
+    with_room.policy.create_ahead = TimeDelta::days(3);
+    let mut world = World::with([on("over", 0), on("planned", 3), with_room]);
+    days(&mut world, 1).await;
+    assert_eq!(
+        [world.state("over"), world.state("planned"), world.state("room")],
+        [State::Closed, State::Planned, State::Ready]
+    );
+    world.apply([on("over", 40), on("planned", 40), on("room", 40)]).unwrap();
+    days(&mut world, 38).await;
+    for id in ["over", "planned", "room"] {
+        assert_eq!(world.state(id), State::Planned, "{id}");
+    }
+    days(&mut world, 2).await;
+    for id in ["over", "planned", "room"] {
+        assert_eq!(world.state(id), State::Closed, "{id}");
+        assert_eq!(world.record(id).occurrence.times.starts_at, at("12:00:00") + TimeDelta::days(40));
+    }
+}
