@@ -17,10 +17,9 @@ use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-/// Most occurrences of one meeting within the horizon; `check` refuses a schedule with more.
-const MOST_OCCURRENCES: usize = crate::config::MAX_OCCURRENCES_PER_MEETING;
-/// The longest that a meeting can last: how far back an occurrence that is still open can have begun.
-const LONGEST_MEETING: TimeDelta = TimeDelta::days(8);
+/// Most occurrences of one meeting that are worked out at once. `check` refuses a schedule with half as many from now to
+/// the horizon; here those that have begun, and those since the last housekeeping, come in addition.
+const MOST_OCCURRENCES: usize = 2 * crate::config::MAX_OCCURRENCES_PER_MEETING;
 /// The key of the instant up to which occurrences are in the store.
 const MATERIALISED_UNTIL: &str = "materialised_until_ms";
 /// Occurrences inserted in one transaction at most, so that the log file of the database stays small.
@@ -219,7 +218,8 @@ impl Engine {
         reading: Reading,
     ) -> Result<(), StoreError> {
         let wall = reading.now.wall;
-        let from = wall - LONGEST_MEETING;
+        // What began earlier is over.
+        let from = wall - longest(meeting);
         let mut known_records: BTreeMap<String, Record> = BTreeMap::new();
         if known.is_some() {
             let records = self.store.of_meeting(&meeting.id, from)?;
@@ -231,7 +231,14 @@ impl Engine {
             .min()
             .unwrap_or(from)
             .min(from);
-        let mut given = instances(meeting, from, diff.materialised_until);
+        let Ok(mut given) = instances(meeting, from, diff.materialised_until) else {
+            self.tell_too_many(meeting);
+            if let Some(meeting) = diff.turn.batch.meetings.last_mut() {
+                // Nothing was worked out: the next schedule finds it changed.
+                meeting.fingerprint = [0; 32];
+            }
+            return Ok(());
+        };
         if known.is_some() {
             // A single meeting that was over long ago and gets a new date is known by its identity alone.
             let unseen: Vec<String> =
@@ -426,7 +433,10 @@ impl Engine {
             materialised_until: until,
         };
         for meeting in schedule.meetings.values() {
-            let mut given = instances(meeting, from, until);
+            let Ok(mut given) = instances(meeting, from, until) else {
+                self.tell_too_many(meeting);
+                continue;
+            };
             let ids: Vec<String> = given.keys().cloned().collect();
             // In the store already: one that an edit or an override had moved beyond the horizon, or moves back into it.
             for record in self.store.by_id(&ids)? {
@@ -450,6 +460,16 @@ impl Engine {
         }
         let meta = vec![(MATERIALISED_UNTIL, Some(until.timestamp_millis().to_string()))];
         self.store.commit(&Batch { meta, ..Batch::default() })
+    }
+
+    /// `check` refuses this; a horizon that grew while the daemon was down can still bring it here.
+    fn tell_too_many(&self, meeting: &Meeting) {
+        let problem = format!(
+            "meeting {:?} has more than {MOST_OCCURRENCES} occurrences within the horizon: they stay as they are",
+            meeting.id
+        );
+        let help = Some("give it a rule with fewer occurrences, or lower `horizon`");
+        self.host.log(&LogEvent::ScheduleWarning { location: &meeting.location, problem: &problem, help });
     }
 
     fn tell_applied(&self, applied: &Applied) {
@@ -485,13 +505,21 @@ fn spec(meeting: &Meeting) -> MeetingSpec {
 }
 
 /// What the rules give between `from` and `until`, by identity.
-fn instances(meeting: &Meeting, from: DateTime<Utc>, until: DateTime<Utc>) -> BTreeMap<String, Instance> {
+fn instances(
+    meeting: &Meeting,
+    from: DateTime<Utc>,
+    until: DateTime<Utc>,
+) -> Result<BTreeMap<String, Instance>, TooMany> {
     let id = |instance: &Instance| meeting.series.occurrence_id(&meeting.id, instance.original);
-    match meeting.series.expand(from..until, MOST_OCCURRENCES) {
-        Ok(instances) => instances.into_iter().map(|instance| (id(&instance), instance)).collect(),
-        // `check` refused it; a horizon that grew while the daemon was down can still bring it here.
-        Err(TooMany { .. }) => BTreeMap::new(),
-    }
+    let instances = meeting.series.expand(from..until, MOST_OCCURRENCES)?;
+    Ok(instances.into_iter().map(|instance| (id(&instance), instance)).collect())
+}
+
+/// The longest that an occurrence of the meeting lasts.
+fn longest(meeting: &Meeting) -> TimeDelta {
+    let series = &meeting.series;
+    let overrides = series.overrides.values().filter_map(|differs| differs.duration);
+    overrides.fold(series.duration, TimeDelta::max)
 }
 
 fn new_record(id: String, instance: Instance, meeting: &Meeting, wall: DateTime<Utc>) -> Record {

@@ -273,3 +273,28 @@ async fn a_meeting_moved_beyond_the_horizon_takes_place_when_its_day_comes() {
         assert_eq!(world.record(id).occurrence.times.starts_at, at("12:00:00") + TimeDelta::days(40));
     }
 }
+
+#[tokio::test]
+async fn as_many_occurrences_as_the_check_allows_are_all_there() {
+    let mut minutely = meeting("m");
+    minutely.series.start = Some(at("00:00:00").naive_utc() - TimeDelta::days(100));
+    minutely.series.repeat = Repeat::Rule(Rule::parse("FREQ=MINUTELY").unwrap());
+    minutely.series.duration = TimeDelta::seconds(20);
+    let mut world = World::new();
+    let mut schedule = world.schedule([minutely.clone()]);
+    schedule.horizon = TimeDelta::days(69);
+    world.engine.apply(schedule, false).unwrap();
+    assert_eq!(world.engine.store.counts().unwrap().pending, 69 * 1440);
+}
+
+#[tokio::test]
+async fn more_occurrences_than_can_be_held_cancel_nothing() {
+    let mut world = World::with([daily("m"), meeting("n")]);
+    world.run_until(at("08:50:00")).await;
+    let mut secondly = daily("m");
+    secondly.series.repeat = Repeat::Rule(Rule::parse("FREQ=MINUTELY;BYSECOND=0,10,20,30,40,50").unwrap());
+    let applied = world.apply([secondly, meeting("n")]).unwrap();
+    assert_eq!((applied.cancelled, applied.occurrences_added), (0, 0));
+    assert_eq!(world.state("m@2026-11-23T09:00"), State::Ready);
+    assert!(world.events().contains(&"schedule.warning".to_owned()));
+}
