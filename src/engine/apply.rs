@@ -12,6 +12,7 @@ use crate::lifecycle::{Event, Occurrence, State, Times};
 use crate::log::LogEvent;
 use crate::providers::Provider;
 use crate::schedule::{Instance, TooMany};
+use crate::seams::HostState;
 use crate::store::{Batch, MeetingSpec, Record, StoreError, StoredMeeting};
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use std::collections::{BTreeMap, HashMap};
@@ -364,32 +365,39 @@ impl Engine {
         let meetings = std::mem::take(&mut diff.turn.batch.meetings);
         let mut first = Batch { meetings: meetings.clone(), ..std::mem::take(&mut diff.turn.batch) };
         let is_small = inserts.len() <= INSERTS_AT_ONCE;
-        if is_small {
+        let late = if is_small {
             first.inserts = inserts;
-            self.store.commit(&first)?;
+            Vec::new()
         } else {
             // A crash from here on leaves meetings whose fingerprint matches nothing: the next start adds what is missing.
             for meeting in &mut first.meetings {
                 meeting.fingerprint = [0; 32];
             }
-            self.store.commit(&first)?;
-            self.insert_in_pieces(inserts)?;
-            self.store.commit(&Batch { meetings, ..Batch::default() })?;
-        }
+            inserts
+        };
+        self.store.commit(&first)?;
+        // What is durable is in memory before anything else can fail: rules, and what is new about calls in flight.
         diff.turn.batch = first;
         self.specs.extend(diff.specs);
         // New occurrences may stand before what was queued last.
         self.requeue();
         self.committed(diff.turn, reading);
+        if !is_small {
+            self.insert_in_pieces(late)?;
+            self.store.commit(&Batch { meetings, ..Batch::default() })?;
+        }
         Ok(())
     }
 
     fn insert_in_pieces(&mut self, inserts: Vec<Record>) -> Result<(), StoreError> {
-        self.tally.pending += inserts.len();
         let mut inserts = inserts.into_iter().peekable();
         while inserts.peek().is_some() {
-            let piece = inserts.by_ref().take(INSERTS_AT_ONCE).collect();
+            let piece: Vec<Record> = inserts.by_ref().take(INSERTS_AT_ONCE).collect();
+            let count = piece.len();
             self.store.commit(&Batch { inserts: piece, ..Batch::default() })?;
+            self.tally.pending += count;
+            // Many pieces take their time, and each is progress.
+            self.host.notify(HostState::Alive);
         }
         Ok(())
     }

@@ -298,3 +298,24 @@ async fn more_occurrences_than_can_be_held_cancel_nothing() {
     assert_eq!(world.state("m@2026-11-23T09:00"), State::Ready);
     assert!(world.events().contains(&"schedule.warning".to_owned()));
 }
+
+#[tokio::test]
+async fn a_large_schedule_that_is_half_written_forgets_no_cancellation() {
+    let mut minutely = meeting("many");
+    minutely.series.repeat = Repeat::Rule(Rule::parse("FREQ=MINUTELY").unwrap());
+    minutely.series.start = Some(at("12:00:00").naive_utc() + TimeDelta::days(1));
+    minutely.series.duration = TimeDelta::seconds(20);
+    let mut world = World::with([meeting("m"), meeting("n")]);
+    world.run_until(at("08:44:59")).await;
+    world.pass(TimeDelta::seconds(1), TimeDelta::seconds(1));
+    // The rooms are being made when one meeting is taken out, and the disk fills up in the middle of it.
+    world.engine.turn();
+    world.fill_store(true);
+    assert!(matches!(world.apply([meeting("n"), minutely.clone()]), Err(ApplyError::Store(_))));
+    world.run_until(at("08:46:00")).await;
+    assert_eq!((world.state("m"), world.state("n")), (State::Cancelled, State::Ready));
+    world.fill_store(false);
+    let applied = world.apply([meeting("n"), minutely]).unwrap();
+    assert!(applied.occurrences_added > 40_000);
+    assert_eq!(world.engine.tally, world.engine.store.counts().unwrap());
+}

@@ -373,6 +373,16 @@ impl World {
         other.execute_batch(sql).unwrap();
     }
 
+    /// From now on no occurrence can be added to the store; or it can again.
+    pub(super) fn fill_store(&self, is_full: bool) {
+        let other = rusqlite::Connection::open(self.folder.path().join(SqliteStore::FILE_NAME)).unwrap();
+        let sql = match is_full {
+            true => "CREATE TRIGGER full BEFORE INSERT ON occurrences BEGIN SELECT RAISE(ABORT, 'full'); END",
+            false => "DROP TRIGGER full",
+        };
+        other.execute_batch(sql).unwrap();
+    }
+
     /// The provider's next call of that name goes like this.
     pub(super) fn next(&self, call: &'static str, mood: Mood) {
         self.shared.lock().moods.push_back((call, mood));
