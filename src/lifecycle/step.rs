@@ -315,6 +315,9 @@ impl Step<'_> {
             return self.gone(Reason::ClosedOnProvider);
         }
         if self.next.state == State::Closing {
+            if !self.next.is_close_sent {
+                return;
+            }
             // The provider took the close and the room is open all the same: close it again.
             self.next.is_close_sent = false;
             let attempts = self.next.attempts.saturating_add(1);
@@ -340,7 +343,11 @@ impl Step<'_> {
     /// A definite observation that there is no open room. Two of them, apart in time, are believed.
     fn gone(&mut self, reason: Reason) {
         if self.next.state == State::Closing {
-            return self.closed(Reason::SeenClosed);
+            // A look that was under way when closing began is no look at its outcome.
+            if self.next.is_close_sent {
+                self.closed(Reason::SeenClosed);
+            }
+            return;
         }
         if !self.next.state.has_open_room() {
             return;

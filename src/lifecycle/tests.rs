@@ -505,6 +505,27 @@ fn a_close_is_repeated_until_the_room_is_seen_closed() {
 }
 
 #[test]
+fn a_look_from_before_the_close_says_nothing_about_it() {
+    let missing =
+        || Failure { kind: FailureKind::NotFound, message: "no such room".into(), retry_at: at("08:50:02") };
+    for seen in [
+        Err(missing()),
+        Ok(Sight { is_open: false, occupancy: None }),
+        Ok(Sight { is_open: true, occupancy: Some(1) }),
+    ] {
+        let mut story = Story::new();
+        story.until("08:50:00");
+        // The look is under way when the meeting is taken out of the schedule.
+        story.happens(Event::Removed);
+        story.happens(Event::Answered(Answer::Look(seen)));
+        assert_eq!((story.occurrence.state, story.occurrence.attempts), (State::Closing, 0));
+        story.until("08:50:00");
+        assert!(story.calls.ends_with(&["close", "look"]), "{:?}", story.calls);
+        assert_eq!(story.occurrence.state, State::Cancelled);
+    }
+}
+
+#[test]
 fn a_restart_finds_a_room_before_it_makes_one() {
     let mut story = Story::new();
     story.now = Now::agreed(at("08:45:00"));
