@@ -120,6 +120,8 @@ pub struct Engine {
     results_in: mpsc::UnboundedReceiver<CallResult>,
     results_out: mpsc::UnboundedSender<CallResult>,
     is_store_failing: bool,
+    /// The store refused a turn: until all results are dealt with, each has a turn of its own.
+    is_one_by_one: bool,
     /// The wall clock was set, and the store has not worked out the deadlines anew yet.
     is_rearm_due: bool,
     /// How much there is, kept up to date so that it need not be counted.
@@ -169,6 +171,7 @@ impl Engine {
             results_in,
             results_out,
             is_store_failing: false,
+            is_one_by_one: false,
             is_rearm_due: false,
             tally: Counts::default(),
             status_line: String::new(),
@@ -304,15 +307,31 @@ impl Engine {
             self.requeue();
         }
         let mut turn = Turn::default();
-        let ticks = self.take_in(reading)?;
-        self.take_results(&mut turn, reading);
-        let outcome = self.gather(&mut turn, &ticks, reading).and_then(|()| match turn.batch.is_empty() {
+        let outcome = if self.is_one_by_one {
+            self.take_results(&mut turn, reading, 1);
+            Ok(())
+        } else {
+            let ticks = self.take_in(reading)?;
+            self.take_results(&mut turn, reading, usize::MAX);
+            self.gather(&mut turn, &ticks, reading)
+        };
+        let outcome = outcome.and_then(|()| match turn.batch.is_empty() {
             true => Ok(()),
             false => self.store.commit(&turn.batch),
         });
         if let Err(error) = outcome {
+            let is_isolated = error.is_refusal() && self.isolate(&mut turn);
             self.undone(turn);
+            if is_isolated {
+                self.requeue();
+                return Ok(Duration::ZERO);
+            }
             return Err(error);
+        }
+        if self.is_one_by_one {
+            self.is_one_by_one = !self.results.is_empty();
+            self.committed(turn, reading);
+            return Ok(Duration::ZERO);
         }
         if self.committed(turn, reading) {
             return Ok(Duration::ZERO);
@@ -371,6 +390,18 @@ impl Engine {
         self.claim(turn, reading)
     }
 
+    /// The store refused this turn. One answer that makes no sense must not keep all others waiting: each is tried by
+    /// itself, and the one that is refused even so counts as a failed call. Returns whether that changes anything.
+    fn isolate(&mut self, turn: &mut Turn) -> bool {
+        if turn.results.is_empty() {
+            return false;
+        }
+        if !std::mem::replace(&mut self.is_one_by_one, true) {
+            return true;
+        }
+        turn.results.iter_mut().all(CallResult::refuse)
+    }
+
     /// A turn that did not become durable has not happened: its calls are not made, its results wait for the next one.
     fn undone(&mut self, turn: Turn) {
         for (record, _) in &turn.calls {
@@ -399,9 +430,10 @@ impl Engine {
         Ok(ticks)
     }
 
-    /// Steps what came back.
-    fn take_results(&mut self, turn: &mut Turn, reading: Reading) {
-        for result in std::mem::take(&mut self.results) {
+    /// Steps what came back, at most `limit` results.
+    fn take_results(&mut self, turn: &mut Turn, reading: Reading, limit: usize) {
+        let results: Vec<CallResult> = self.results.drain(..self.results.len().min(limit)).collect();
+        for result in results {
             if !self.is_awaited(&result) {
                 continue;
             }
@@ -614,7 +646,7 @@ impl Engine {
     fn record_results(&mut self) {
         let reading = self.read_clock();
         let mut turn = Turn::default();
-        self.take_results(&mut turn, reading);
+        self.take_results(&mut turn, reading, usize::MAX);
         match self.store.commit(&turn.batch) {
             Ok(()) => {
                 self.committed(turn, reading);

@@ -28,6 +28,25 @@ pub(super) struct CallResult {
     pub(super) seq: i64,
     ticket: u64,
     outcome: Outcome,
+    /// The store did not take what it brought; `outcome` says so.
+    is_refused: bool,
+}
+
+impl CallResult {
+    /// Turns it into a failure, as the store does not take what it brought. Returns whether that is new.
+    pub(super) fn refuse(&mut self) -> bool {
+        let why = "what the provider answered contradicts what is known, such as a room of another meeting";
+        let error = ProviderError::Rejected(why.to_owned());
+        let call = match &self.outcome {
+            Outcome::Create(_) => Call::Create,
+            Outcome::Find(_) => Call::Find,
+            Outcome::Look(_) => Call::Look,
+            Outcome::Update(_) => Call::Update,
+            Outcome::Close(_) => Call::Close,
+        };
+        self.outcome = Outcome::failed(call, error);
+        !std::mem::replace(&mut self.is_refused, true)
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -67,7 +86,7 @@ impl Drop for Promise {
             Outcome::failed(self.call, ProviderError::OutcomeUnknown("the call broke off".to_owned()))
         });
         // No receiver: the engine is gone, and the next start looks this call up.
-        let _ = self.out.send(CallResult { seq: self.seq, ticket: self.ticket, outcome });
+        let _ = self.out.send(CallResult { seq: self.seq, ticket: self.ticket, outcome, is_refused: false });
     }
 }
 

@@ -189,6 +189,18 @@ pub enum StoreError {
     },
 }
 
+impl StoreError {
+    /// The store can be written, but not like that: a value breaks a rule of the schema. Trying again would not help.
+    pub fn is_refusal(&self) -> bool {
+        use rusqlite::ffi::{SQLITE_CONSTRAINT_CHECK, SQLITE_CONSTRAINT_NOTNULL, SQLITE_CONSTRAINT_UNIQUE};
+        let Self::Database { source, .. } = self else { return false };
+        source.sqlite_error().is_some_and(|error| {
+            [SQLITE_CONSTRAINT_CHECK, SQLITE_CONSTRAINT_NOTNULL, SQLITE_CONSTRAINT_UNIQUE]
+                .contains(&error.extended_code)
+        })
+    }
+}
+
 impl std::fmt::Display for StoreError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {

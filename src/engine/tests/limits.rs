@@ -107,3 +107,18 @@ async fn a_back_off_by_a_clock_that_was_wrong_is_not_waited_for() {
         assert_eq!((world.state("open"), world.state("closing")), (State::Live, State::Closed), "{is_down}");
     }
 }
+
+#[tokio::test]
+async fn a_provider_that_gives_one_room_twice_harms_only_itself() {
+    let mut other = meeting("other");
+    other.series.start = Some(at("09:02:00").naive_utc());
+    let mut world = World::with([meeting("a"), other]);
+    world.run_until(at("08:46:59")).await;
+    world.shared.lock().gives_always = Some("room-1");
+    world.pass(TimeDelta::seconds(1), TimeDelta::seconds(1));
+    world.settle().await;
+    world.shared.lock().gives_always = None;
+    world.run_until(at("09:01:00")).await;
+    assert_eq!((world.state("a"), world.state("other")), (State::Live, State::Failed));
+    assert!(world.record("other").occurrence.last_error.unwrap().contains("room"));
+}

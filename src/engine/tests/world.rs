@@ -95,6 +95,8 @@ pub(super) struct Truth {
     wall: DateTime<Utc>,
     boot: Duration,
     random: u8,
+    /// A flaw: every create gives this room.
+    pub(super) gives_always: Option<&'static str>,
     status_line: String,
 }
 
@@ -203,6 +205,9 @@ impl Provider for FakeProvider {
 
     fn create<'a>(&'a self, request: &'a RoomRequest) -> BoxFuture<'a, Result<Room, ProviderError>> {
         Box::pin(self.shared.call("create", move |truth| {
+            if let Some(id) = truth.gives_always {
+                return Ok(room_of(id));
+            }
             let id = format!("room-{}", truth.rooms.len() + 1);
             let room = TrueRoom {
                 marker: request.marker.clone(),
@@ -278,6 +283,7 @@ impl World {
             wall: at("08:00:00"),
             boot: Duration::from_secs(1000),
             random: 0,
+            gives_always: None,
             status_line: String::new(),
         })));
         let folder = tempfile::tempdir().unwrap();
