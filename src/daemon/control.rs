@@ -18,6 +18,8 @@ use tokio::sync::{mpsc, oneshot};
 const LONGEST_LINE: u64 = 4096;
 /// The key in the store under which the daemon notes its socket's path.
 pub const SOCKET_KEY: &str = "control_socket";
+/// After a connection that could not be taken, the next is awaited after this.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 /// How long a client waits for an answer: a large schedule takes a while.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -112,9 +114,14 @@ pub fn listen(path: &Path) -> anyhow::Result<UnixListener> {
     Ok(listener)
 }
 
-/// Answers until the listener fails for good.
+/// Answers for ever.
 pub async fn serve(listener: UnixListener, reloader: mpsc::Sender<Request>) {
-    while let Ok((stream, _)) = listener.accept().await {
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            // A client that went away, or no file descriptor to be had for the moment.
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+            continue;
+        };
         let reloader = reloader.clone();
         // Each on its own, so that a client that says nothing keeps nobody waiting.
         tokio::spawn(async move {

@@ -28,7 +28,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 /// Commands that may wait for the engine.
@@ -130,11 +130,13 @@ async fn serve(path: &Path, loaded: Loaded, settings: Daemon) -> anyhow::Result<
     let (requests, reloads) = mpsc::channel(8);
     tokio::spawn(reloader.run(reloads));
     tokio::spawn(control::serve(control, requests.clone()));
+    // Before READY: from then on a reload may be asked for, and a signal that nobody handles ends the process.
+    let signals = Signals::new()?;
     engine.send(Command::Ready).await.context("the engine is gone")?;
     health.set_ready(true);
 
     let signal = tokio::select! {
-        signal = wait_for_signal(&requests) => signal?,
+        signal = signals.wait(&requests) => signal,
         ended = &mut web => {
             ended.context("the listener")?.context("the listener")?;
             anyhow::bail!("the listener ended unexpectedly");
@@ -176,18 +178,32 @@ fn spawn_engine(
     Ok(stopped)
 }
 
-/// Waits for a signal that ends the daemon and returns its name; SIGHUP on the way asks for a reload.
-async fn wait_for_signal(requests: &mpsc::Sender<Request>) -> anyhow::Result<&'static str> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut hang_up = signal(SignalKind::hangup())?;
-    loop {
-        tokio::select! {
-            _ = terminate.recv() => return Ok("SIGTERM"),
-            _ = interrupt.recv() => return Ok("SIGINT"),
-            _ = hang_up.recv() => {
-                // One that waits already will read what there is now.
-                let _ = requests.try_send(Request::Signalled);
+/// The signals that concern the daemon.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    fn new() -> anyhow::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Waits for a signal that ends the daemon and returns its name; SIGHUP on the way asks for a reload.
+    async fn wait(mut self, requests: &mpsc::Sender<Request>) -> &'static str {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return "SIGTERM",
+                _ = self.interrupt.recv() => return "SIGINT",
+                _ = self.hang_up.recv() => {
+                    // One that waits already will read what there is now.
+                    let _ = requests.try_send(Request::Signalled);
+                }
             }
         }
     }
