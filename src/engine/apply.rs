@@ -16,11 +16,14 @@ use crate::seams::HostState;
 use crate::store::{Batch, MeetingSpec, Record, StoreError, StoredMeeting};
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Most occurrences of one meeting that are worked out at once. `check` refuses a schedule with half as many from now to
 /// the horizon; here those that have begun, and those since the last housekeeping, come in addition.
 const MOST_OCCURRENCES: usize = 2 * crate::config::MAX_OCCURRENCES_PER_MEETING;
+/// What the horizon should have reached longer ago than this is not made up for, however long the machine was off.
+const LOOK_BACK: TimeDelta = TimeDelta::days(8);
 /// The key of the instant up to which occurrences are in the store.
 const MATERIALISED_UNTIL: &str = "materialised_until_ms";
 /// Occurrences inserted in one transaction at most, so that the log file of the database stays small.
@@ -135,6 +138,8 @@ struct Diff {
     applied: Applied,
     specs: Vec<(String, Arc<MeetingSpec>)>,
     materialised_until: DateTime<Utc>,
+    /// While the wall clock is ahead of the settled one: up to where it wants occurrences.
+    ahead_until: Option<DateTime<Utc>>,
 }
 
 impl Engine {
@@ -169,15 +174,17 @@ impl Engine {
     }
 
     fn diff(&mut self, schedule: &Schedule, reading: Reading) -> Result<Diff, StoreError> {
-        let wall = reading.now.wall;
+        let now = reading.now;
         let stored: HashMap<String, StoredMeeting> =
             self.store.meetings()?.into_iter().map(|meeting| (meeting.id.clone(), meeting)).collect();
-        let materialised_until = self.materialised_until()?.unwrap_or(wall).max(wall + schedule.horizon);
+        let materialised_until =
+            self.materialised_until()?.unwrap_or(now.settled).max(now.settled + schedule.horizon);
         let mut diff = Diff {
             turn: Turn::default(),
             applied: Applied::default(),
             specs: Vec::new(),
             materialised_until,
+            ahead_until: (now.wall > now.settled).then_some(now.wall + schedule.horizon),
         };
         diff.applied.meetings = schedule.meetings.len();
         for (id, meeting) in &schedule.meetings {
@@ -220,7 +227,7 @@ impl Engine {
     ) -> Result<(), StoreError> {
         let wall = reading.now.wall;
         // What began earlier is over.
-        let from = wall - longest(meeting);
+        let from = reading.now.settled - longest(meeting);
         let mut known_records: BTreeMap<String, Record> = BTreeMap::new();
         if known.is_some() {
             let records = self.store.of_meeting(&meeting.id, from)?;
@@ -232,7 +239,13 @@ impl Engine {
             .min()
             .unwrap_or(from)
             .min(from);
-        let Ok(mut given) = instances(meeting, from, diff.materialised_until) else {
+        let given = instances(meeting, from, diff.materialised_until).and_then(|mut given| {
+            if let Some(until) = diff.ahead_until {
+                given.extend(instances(meeting, wall - longest(meeting), until)?);
+            }
+            Ok(given)
+        });
+        let Ok(mut given) = given else {
             self.tell_too_many(meeting);
             if let Some(meeting) = diff.turn.batch.meetings.last_mut() {
                 // Nothing was worked out: the next schedule finds it changed.
@@ -431,17 +444,41 @@ impl Engine {
     }
 
     fn extend_horizon(&mut self, schedule: &Schedule, reading: Reading) -> Result<(), StoreError> {
-        let until = reading.now.wall + schedule.horizon;
-        let Some(from) = self.materialised_until()?.filter(|from| *from < until) else { return Ok(()) };
+        let now = reading.now;
+        let until = now.settled + schedule.horizon;
+        if let Some(from) = self.materialised_until()?.filter(|from| *from < until) {
+            let from = from.max(now.settled - LOOK_BACK);
+            self.materialise(schedule, from..until, from, reading)?;
+            let meta = vec![(MATERIALISED_UNTIL, Some(until.timestamp_millis().to_string()))];
+            self.store.commit(&Batch { meta, ..Batch::default() })?;
+        }
+        if now.wall > now.settled {
+            // What begins by the wall clock is opened, whether that is right or not; but it may be years off, and
+            // nothing between is made up for before it is believed.
+            let from = until.max(now.wall - LOOK_BACK);
+            self.materialise(schedule, from..now.wall + schedule.horizon, now.wall, reading)?;
+        }
+        Ok(())
+    }
+
+    /// Brings the occurrences that begin in `window` into the store, but none that is over at `over_at`.
+    fn materialise(
+        &mut self,
+        schedule: &Schedule,
+        window: Range<DateTime<Utc>>,
+        over_at: DateTime<Utc>,
+        reading: Reading,
+    ) -> Result<(), StoreError> {
         let mut inserts = Vec::new();
         let mut diff = Diff {
             turn: Turn::default(),
             applied: Applied::default(),
             specs: Vec::new(),
-            materialised_until: until,
+            materialised_until: window.end,
+            ahead_until: None,
         };
         for meeting in schedule.meetings.values() {
-            let Ok(mut given) = instances(meeting, from, until) else {
+            let Ok(mut given) = instances(meeting, window.start, window.end) else {
                 self.tell_too_many(meeting);
                 continue;
             };
@@ -458,6 +495,7 @@ impl Engine {
                     self.diff_kept(&mut diff, record, &moved, meeting, &spec, false, reading);
                 }
             }
+            given.retain(|_, instance| instance.ends_at > over_at);
             inserts.extend(given.into_iter().map(|(id, i)| new_record(id, i, meeting, reading.now.wall)));
         }
         if !inserts.is_empty() || !diff.turn.batch.is_empty() {
@@ -466,8 +504,7 @@ impl Engine {
             self.committed(diff.turn, reading);
             self.insert_in_pieces(inserts)?;
         }
-        let meta = vec![(MATERIALISED_UNTIL, Some(until.timestamp_millis().to_string()))];
-        self.store.commit(&Batch { meta, ..Batch::default() })
+        Ok(())
     }
 
     /// `check` refuses this; a horizon that grew while the daemon was down can still bring it here.

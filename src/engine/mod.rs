@@ -301,6 +301,8 @@ impl Engine {
         if self.is_rearm_due {
             self.store.rearm(reading.now.wall)?;
             self.is_rearm_due = false;
+            // The horizon has moved with the clock.
+            self.housekeep();
         }
         if self.queued_until.wake_at > reading.now.wall {
             // The clock went back, by less than counts as a step: what was queued may not be due any more.

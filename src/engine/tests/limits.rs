@@ -1,8 +1,9 @@
 //! What a full queue, a refused commit and the clocks' fine print do to the engine.
 
-use super::world::{Mood, World, at, extending, meeting};
+use super::world::{Mood, World, at, daily, extending, meeting};
 use crate::lifecycle::State;
 use crate::providers::ProviderError;
+use crate::schedule::{Repeat, Rule};
 use chrono::TimeDelta;
 use std::time::Duration;
 
@@ -121,4 +122,22 @@ async fn a_provider_that_gives_one_room_twice_harms_only_itself() {
     world.run_until(at("09:01:00")).await;
     assert_eq!((world.state("a"), world.state("other")), (State::Live, State::Failed));
     assert!(world.record("other").occurrence.last_error.unwrap().contains("room"));
+}
+
+#[tokio::test]
+async fn a_clock_that_is_years_ahead_for_a_while_neither_fills_the_store_nor_empties_the_schedule() {
+    let mut hourly = meeting("m");
+    hourly.series.repeat = Repeat::Rule(Rule::parse("FREQ=HOURLY").unwrap());
+    let mut world = World::with([hourly, daily("d")]);
+    let before = world.engine.store.counts().unwrap().pending;
+    world.run_until(at("08:30:00")).await;
+    world.pass(TimeDelta::days(3650), TimeDelta::zero());
+    world.engine.housekeep();
+    let ahead = world.engine.store.counts().unwrap().pending;
+    assert!(ahead < 3 * before, "{ahead}, {before} before");
+    world.pass(TimeDelta::days(-3650), TimeDelta::zero());
+    world.pass(TimeDelta::days(1), TimeDelta::days(1));
+    world.engine.housekeep();
+    let tomorrow = format!("d@{}", (at("09:00:00") + TimeDelta::days(30)).format("%Y-%m-%dT%H:%M"));
+    assert_eq!(world.state(&tomorrow), State::Planned);
 }
