@@ -101,8 +101,12 @@ async fn serve(path: &Path, loaded: Loaded, settings: Daemon) -> anyhow::Result<
     });
 
     let witness = Arc::new(DateWitness::default());
+    let client = HttpClient::new().context("cannot set up HTTPS")?;
+    if !client.has_certificates() {
+        host.log(&LogEvent::DaemonWithoutCertificates {});
+    }
     let transport: Arc<dyn Transport> =
-        Arc::new(Witnessed::new(Arc::new(HttpClient::new()?), witness.clone(), clock.clone()));
+        Arc::new(Witnessed::new(Arc::new(client), witness.clone(), clock.clone()));
     let calls = tokio::runtime::Handle::current();
     let outside = Outside { clock: clock.clone(), entropy, host: host.clone(), witness, calls };
     let (engine, commands) = mpsc::channel(COMMANDS);

@@ -88,7 +88,7 @@ impl Reloader {
 
     /// Applies what was loaded at the start.
     pub async fn start(&mut self, loaded: Loaded) -> Outcome {
-        self.act_upon(loaded, false).await
+        self.act_upon(loaded, false, true).await
     }
 
     /// Works until every sender of `requests` is gone.
@@ -129,7 +129,7 @@ impl Reloader {
             return Outcome::Unchanged;
         }
         self.host.notify(HostState::Reloading);
-        let outcome = self.act_upon(loaded, is_accepted).await;
+        let outcome = self.act_upon(loaded, is_accepted, is_news).await;
         self.host.notify(HostState::Ready);
         outcome
     }
@@ -160,21 +160,22 @@ impl Reloader {
         }
     }
 
-    async fn act_upon(&mut self, loaded: Loaded, is_accepted: bool) -> Outcome {
+    /// `is_news`: the log has not been told of these files yet.
+    async fn act_upon(&mut self, loaded: Loaded, is_accepted: bool, is_news: bool) -> Outcome {
         let was_in_force = self.in_force;
         self.seen = loaded.digest;
         self.watched.watch(&loaded.sources, &loaded.patterns);
         let (warnings, errors): (Vec<_>, Vec<_>) =
             loaded.diagnostics.into_iter().partition(|found| found.severity == Severity::Warning);
         let Some(config) = loaded.config.filter(|_| errors.is_empty()) else {
-            return self.invalid(errors).await;
+            return self.invalid(errors, is_news).await;
         };
         if loaded.digest == was_in_force && self.problem.is_some() {
             self.set_problem(None).await;
             self.host.log(&LogEvent::ScheduleMended {});
             return Outcome::Unchanged;
         }
-        for warning in &warnings {
+        for warning in warnings.iter().filter(|_| is_news) {
             let (location, problem, help) = (&warning.location(), &warning.message, warning.help.as_deref());
             self.host.log(&LogEvent::ScheduleWarning { location, problem, help });
         }
@@ -188,8 +189,8 @@ impl Reloader {
                 self.tell_needs_restart(&config.daemon);
                 Outcome::Applied(applied)
             }
-            Err(Refused::Invalid(errors)) => self.invalid(errors).await,
-            Err(Refused::Held(applied)) => self.held(applied).await,
+            Err(Refused::Invalid(errors)) => self.invalid(errors, is_news).await,
+            Err(Refused::Held(applied)) => self.held(applied, is_news).await,
             Err(Refused::Failed(error)) => {
                 // Not seen, so that the next look tries again.
                 self.seen = [0; 32];
@@ -210,7 +211,10 @@ impl Reloader {
         }
     }
 
-    async fn invalid(&mut self, errors: Vec<Diagnostic>) -> Outcome {
+    async fn invalid(&mut self, errors: Vec<Diagnostic>, is_news: bool) -> Outcome {
+        if !is_news {
+            return Outcome::Invalid(errors);
+        }
         let first = errors.first().map(Diagnostic::location).unwrap_or_default();
         for error in &errors {
             let (location, problem, help) = (&error.location(), &error.message, error.help.as_deref());
@@ -225,7 +229,10 @@ impl Reloader {
         Outcome::Invalid(errors)
     }
 
-    async fn held(&mut self, applied: Applied) -> Outcome {
+    async fn held(&mut self, applied: Applied, is_news: bool) -> Outcome {
+        if !is_news {
+            return Outcome::Held(applied);
+        }
         let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
         self.host.log(&LogEvent::ScheduleHeld {
             removed: count(applied.removed),

@@ -373,8 +373,7 @@ impl Engine {
             Some(next) => format!("; next action at {}", crate::log::Time(next)),
             None => String::new(),
         };
-        let line =
-            format!("{with_room} rooms, {} occurrences planned{next}", pending.saturating_sub(with_room));
+        let line = format!("rooms: {with_room}; planned: {}{next}", pending.saturating_sub(with_room));
         if line != self.status_line {
             self.host.notify(HostState::Status(line.clone()));
             self.status_line = line;

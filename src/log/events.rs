@@ -30,6 +30,13 @@ pub struct EventSpec {
     pub meaning: &'static str,
 }
 
+impl EventSpec {
+    /// For events that want somebody: what happened, to stand behind the fields where people read.
+    pub(super) fn remark(&self) -> Option<&'static str> {
+        (self.level <= Level::WARN).then(|| self.meaning.trim())
+    }
+}
+
 /// How a field's type is handed to `tracing`.
 trait FieldValue {
     type Value<'v>: tracing::Value
@@ -137,6 +144,11 @@ macro_rules! log_events {
                 match self { $(Self::$variant { .. } => $name),+ }
             }
 
+            /// What the event of that name is; `None` for events of libraries.
+            pub(super) fn spec(name: &str) -> Option<&'static EventSpec> {
+                Self::SPECS.iter().find(|spec| spec.name == name)
+            }
+
             /// Hands the event to `tracing`.
             pub fn emit(&self) {
                 match self {
@@ -152,7 +164,7 @@ macro_rules! log_events {
             }
         }
 
-        /// The event on one line: `name field=value …`.
+        /// The event on one line: `name field=value …`, and what it means where it wants somebody.
         impl std::fmt::Display for LogEvent<'_> {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str(self.name())?;
@@ -161,8 +173,11 @@ macro_rules! log_events {
                         $(if let Some(value) = Shown::shown($field) {
                             write!(f, concat!(" ", stringify!($field), "={}"), value)?;
                         })*
-                        Ok(())
                     })+
+                }
+                match Self::spec(self.name()).and_then(EventSpec::remark) {
+                    Some(remark) => write!(f, "  # {remark}"),
+                    None => Ok(()),
                 }
             }
         }
@@ -174,6 +189,8 @@ log_events! {
     INFO DaemonStarted = "daemon.started" { version: &'a str, config: &'a str, state_dir: &'a str }
     /// The listener is bound.
     INFO DaemonListening = "daemon.listening" { address: &'a str, public_url: &'a str }
+    /// This machine has no CA certificates: providers elsewhere cannot be reached over HTTPS.
+    WARN DaemonWithoutCertificates = "daemon.no_certificates" {}
     /// Calls were under way when the daemon last stopped; what became of them is being looked up.
     INFO DaemonRecovered = "daemon.recovered" { interrupted: u64 }
     /// The store is open, the schedule loaded and the listener bound.

@@ -70,12 +70,16 @@ fn format_event(style: Style, event: &Event<'_>, now: DateTime<Utc>) -> String {
             let time = now.with_timezone(&chrono::Local).format("%Y-%m-%dT%H:%M:%S%:z").to_string();
             let mut line =
                 format!("{} {} {}", paint("2", &time), paint(colour, label), paint("1", &escape(&name)));
+            let remark = super::LogEvent::spec(&name).and_then(super::EventSpec::remark);
             for (field, value) in fields.list {
                 let value = match value {
                     serde_json::Value::String(text) => quote(&text),
                     other => other.to_string(),
                 };
                 let _ = write!(line, " {}{value}", paint("2", &format!("{field}=")));
+            }
+            if let Some(remark) = remark {
+                let _ = write!(line, "  {}", paint("2", &format!("# {remark}")));
             }
             line
         }

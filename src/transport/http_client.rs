@@ -10,28 +10,41 @@ use std::time::Duration;
 #[derive(Debug, Clone)]
 pub struct HttpClient {
     client: reqwest::Client,
+    has_certificates: bool,
 }
 
 impl HttpClient {
     /// How long a connection may take to stand, TLS included.
     pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-    /// A client with an empty pool.
+    /// A client with an empty pool. A machine without CA certificates gets one that can speak plain HTTP (to the
+    /// built-in meeting service) and refuses every other server's certificate.
     ///
     /// # Errors
-    /// When the TLS library cannot be set up (no usable system certificate store).
+    /// When the TLS library cannot be set up.
     pub fn new() -> Result<Self, anyhow::Error> {
         // Process-wide; a second call finds it set, which is just as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = reqwest::Client::builder()
+        if let Ok(client) = Self::builder().build() {
+            return Ok(Self { client, has_certificates: true });
+        }
+        let client = Self::builder().tls_certs_only([]).build()?;
+        Ok(Self { client, has_certificates: false })
+    }
+
+    /// The system has CA certificates, so that servers elsewhere can be trusted over HTTPS.
+    pub fn has_certificates(&self) -> bool {
+        self.has_certificates
+    }
+
+    fn builder() -> reqwest::ClientBuilder {
+        reqwest::Client::builder()
             .connect_timeout(Self::CONNECT_TIMEOUT)
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .pool_idle_timeout(Duration::from_secs(60))
             .tcp_nodelay(true)
             .user_agent(concat!("convened/", env!("CARGO_PKG_VERSION")))
-            .build()?;
-        Ok(Self { client })
     }
 }
 
