@@ -2,6 +2,7 @@
 
 use super::{ConfigArg, exit, show_problems};
 use crate::config::{Diagnostic, Loaded, Severity};
+use crate::log::counted;
 use crate::seams::{Clock as _, SystemClock, SystemFiles};
 use clap::Args;
 use std::io::Write as _;
@@ -68,10 +69,10 @@ fn summary(path: &str, loaded: &Loaded) -> String {
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
     let files = match loaded.sources.len() {
         0 | 1 => String::new(),
-        n => format!(" and {} included files", n - 1),
+        n => format!(" and {}", counted(n - 1, "included file")),
     };
     match &loaded.config {
-        None => format!("{path}{files}: {errors} errors, {warnings} warnings"),
+        None => format!("{path}{files}: {}, {}", counted(errors, "error"), counted(warnings, "warning")),
         Some(config) => {
             let now = SystemClock.wall();
             let ahead: usize = config
@@ -86,10 +87,13 @@ fn summary(path: &str, loaded: &Loaded) -> String {
                 })
                 .sum();
             format!(
-                "{path}{files}: valid; {} meetings on {} providers, {ahead} occurrences in the next {}; {warnings} warnings",
-                config.meetings.len(),
-                config.providers.len(),
+                "{path}{files}: {}; {} on {}, {} in the next {}; {}",
+                if errors == 0 { "valid".to_owned() } else { counted(errors, "error") },
+                counted(config.meetings.len(), "meeting"),
+                counted(config.providers.len(), "provider"),
+                counted(ahead, "occurrence"),
                 super::times::length(config.daemon.horizon),
+                counted(warnings, "warning"),
             )
         }
     }

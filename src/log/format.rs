@@ -148,6 +148,11 @@ pub(super) fn quote(text: &str) -> String {
     }
 }
 
+/// A number with its noun: `1 meeting`, `2 meetings`. For nouns that take an `s`.
+pub fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
 /// `text` without control characters and without marks that reorder or hide what follows: such characters become
 /// `\u{…}`, a line break `\n`.
 pub fn escape(text: &str) -> String {
