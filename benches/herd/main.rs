@@ -1,5 +1,5 @@
 //! How fast the engine makes, closes and times rooms, with everything durable, against a bare HTTP client that keeps no
-//! state at all. `cargo bench --bench herd` prints the table; `docs/performance.md` has its results and what they mean.
+//! state at all. `cargo bench --bench herd` prints the table; `-- herd 10000` a part of it; `docs/performance.md` has its results and what they mean.
 //!
 //! Each figure and its reference come from one run against the same server, which counts rooms: a run that lost or
 //! doubled one prints no figure.
@@ -24,13 +24,16 @@ fn main() {
         return server::run();
     }
     let is_wanted = |name: &str| {
-        let named: Vec<&String> = arguments.iter().skip(1).filter(|a| !a.starts_with("--")).collect();
+        let named: Vec<&String> =
+            arguments.iter().skip(1).filter(|a| a.starts_with(|c: char| c.is_ascii_alphabetic())).collect();
         named.is_empty() || named.iter().any(|n| *n == name)
     };
+    let sizes: Vec<usize> = arguments.iter().filter_map(|argument| argument.parse().ok()).collect();
+    let sizes = if sizes.is_empty() { vec![1_000, 10_000, 100_000] } else { sizes };
     println!("{:<44} {:>14} {:>14} {:>7}", "figure", "ours", "bare client", "ratio");
     let child = Child::start();
     if is_wanted("herd") {
-        for rooms in [1_000, 10_000, 100_000] {
+        for rooms in sizes {
             herd(&child, rooms);
         }
     }
