@@ -1,6 +1,9 @@
 //! Exit codes, as `sysexits.h` has them.
 
+use crate::daemon::InvalidSchedule;
+use crate::meeting_service::ServiceError;
 use crate::store::{StoreError, StoreLockError};
+use std::io::ErrorKind;
 use std::process::ExitCode;
 
 /// The command line makes no sense (`EX_USAGE`).
@@ -15,20 +18,52 @@ pub(super) const TEMPFAIL: u8 = 75;
 /// (`EX_CONFIG`; the unit has `RestartPreventExitStatus=78`).
 pub(super) const CONFIG: u8 = 78;
 
+/// The arguments ask for something that is not there, or makes no sense.
+#[derive(Debug)]
+pub(super) struct Usage(pub(super) String);
+
+impl std::fmt::Display for Usage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Usage {}
+
 /// Says on standard error what went wrong, and gives the exit code for it.
 pub(super) fn explain(error: &anyhow::Error) -> ExitCode {
     use std::io::Write as _;
+    let is_closed_pipe =
+        error.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == ErrorKind::BrokenPipe);
+    if is_closed_pipe {
+        // Whoever reads has seen enough (`| head`).
+        return ExitCode::SUCCESS;
+    }
+    // Nobody to tell is no reason to stop.
+    let _ = writeln!(std::io::stderr(), "convened: {}", crate::log::escape(&format!("{error:#}")));
+    code(error)
+}
+
+/// The exit code for an error.
+pub(super) fn code(error: &anyhow::Error) -> ExitCode {
     let code = if let Some(error) = error.downcast_ref::<StoreError>() {
         match error {
             StoreError::TooNew { .. } | StoreError::NotAStore { .. } => CONFIG,
             StoreError::Database { .. } | StoreError::BadRow { .. } => IO,
         }
-    } else if error.downcast_ref::<StoreLockError>().is_some() {
-        TEMPFAIL
+    } else if let Some(error) = error.downcast_ref::<StoreLockError>() {
+        match error {
+            StoreLockError::Held { .. } => TEMPFAIL,
+            StoreLockError::Io { .. } => IO,
+        }
+    } else if error.downcast_ref::<ServiceError>().is_some() {
+        IO
+    } else if error.downcast_ref::<InvalidSchedule>().is_some() {
+        CONFIG
+    } else if error.downcast_ref::<Usage>().is_some() {
+        USAGE
     } else {
         UNAVAILABLE
     };
-    // Nobody to tell is no reason to stop.
-    let _ = writeln!(std::io::stderr(), "convened: {}", crate::log::escape(&format!("{error:#}")));
     ExitCode::from(code)
 }

@@ -98,6 +98,20 @@ fn show_problems(loaded: &Loaded) {
     }
 }
 
+/// That there is a meeting of that name.
+fn check_meeting<'a>(id: &str, known: impl Iterator<Item = &'a str> + Clone) -> Result<(), exit::Usage> {
+    if known.clone().any(|known| known == id) {
+        return Ok(());
+    }
+    let nearest =
+        known.map(|known| (strsim::jaro_winkler(known, id), known)).max_by(|a, b| a.0.total_cmp(&b.0));
+    let hint = match nearest {
+        Some((likeness, name)) if likeness > 0.8 => format!(": did you mean {name:?}?"),
+        _ => String::new(),
+    };
+    Err(exit::Usage(format!("there is no meeting {id:?}{hint}")))
+}
+
 /// Runs one small exchange with the daemon.
 fn block_on<T>(exchange: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(exchange)

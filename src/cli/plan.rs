@@ -1,5 +1,6 @@
 //! `convened plan`.
 
+use super::exit::Usage;
 use super::table::{Align, Table};
 use super::times::{self, Moment};
 use super::{ConfigArg, exit, show_problems};
@@ -15,7 +16,7 @@ use std::process::ExitCode;
 pub(super) struct Plan {
     #[command(flatten)]
     config: ConfigArg,
-    /// From this start on: 2026-12-01, 2026-12-01T09:00 (local time) or RFC 3339; default: now
+    /// From this start on: a day, a local time (2026-12-01T09:00, in the `timezone` of the file) or RFC 3339; default: now
     #[arg(long, value_name = "T")]
     from: Option<Moment>,
     /// Up to this start, exclusive; default: the horizon
@@ -78,18 +79,12 @@ impl Plan {
         let now = SystemClock.wall();
         let from = self.from.map_or(now, |moment| moment.at(config.timezone));
         let until = self.until.map_or(from + config.daemon.horizon, |moment| moment.at(config.timezone));
-        anyhow::ensure!(
-            from <= until,
-            "--from ({}) is later than --until ({})",
-            times::rfc3339(from),
-            times::rfc3339(until)
-        );
+        if from > until {
+            let (from, until) = (times::rfc3339(from), times::rfc3339(until));
+            return Err(Usage(format!("--from ({from}) is later than --until ({until})")).into());
+        }
         if let Some(id) = &self.meeting {
-            anyhow::ensure!(
-                config.meetings.contains_key(id),
-                "no meeting {id:?} in {}",
-                self.config.config.display()
-            );
+            super::check_meeting(id, config.meetings.keys().map(String::as_str))?;
         }
         let planned = self.planned(config, from, until)?;
         let mut out = std::io::BufWriter::new(std::io::stdout().lock());

@@ -3,7 +3,6 @@
 use super::status::open_store;
 use super::{ConfigArg, exit};
 use crate::daemon::control::{self, Question, Reply};
-use crate::daemon::reload::ACCEPT_WITH;
 use crate::store::Store as _;
 use anyhow::Context as _;
 use clap::Args;
@@ -33,14 +32,14 @@ impl Reload {
             Reply::Applied { text } => (0, text),
             Reply::Unchanged => (0, "nothing to do: the schedule on disk is in force".to_owned()),
             Reply::Held { text } => {
-                (exit::TEMPFAIL, format!("held: {text}\nif that is meant: {ACCEPT_WITH}"))
+                (exit::TEMPFAIL, format!("held: {text}\nif that is meant, the same again with --accept"))
             }
             Reply::Invalid { problems } => (
                 exit::CONFIG,
                 format!("{}\n\nnot applied: the schedule before stays in force", problems.join("\n\n")),
             ),
             Reply::Failed { text } => anyhow::bail!("the daemon could not: {text}"),
-            Reply::Pong => anyhow::bail!("the daemon answered something else: is it another version?"),
+            Reply::Pong { .. } => anyhow::bail!("the daemon answered something else: is it another version?"),
         };
         // What was asked for is done, whether or not anybody reads it.
         let _ = match code {

@@ -1,7 +1,7 @@
 //! `convened run`.
 
 use super::{ConfigArg, absolute, exit, show_problems};
-use crate::config;
+use crate::config::{self, Diagnostic, Loaded, Severity};
 use crate::log::{self, LogEvent, LogFormat};
 use crate::seams::{Clock as _, Host as _, SystemClock, SystemFiles, SystemHost};
 use clap::Args;
@@ -25,28 +25,43 @@ impl Run {
         let loaded = config::load(&path, &SystemFiles, SystemClock.wall());
         let configured = loaded.config.as_ref().and_then(|config| config.daemon.log);
         let format = self.log.or(configured).unwrap_or_else(LogFormat::detect);
-        log::init(format, self.verbose);
+        if !log::init(format, self.verbose) {
+            SystemHost.log(&LogEvent::DaemonWithoutJournal {});
+        }
         let Some(config) = &loaded.config else {
             if format == LogFormat::Pretty {
                 show_problems(&loaded);
+            } else {
+                tell_problems(&loaded);
             }
             tell_invalid(&loaded);
             return Ok(ExitCode::from(exit::CONFIG));
         };
         let settings = config.daemon.clone();
-        crate::daemon::run(&path, loaded, settings)?;
-        Ok(ExitCode::SUCCESS)
+        match crate::daemon::run(&path, loaded, settings) {
+            Ok(()) => Ok(ExitCode::SUCCESS),
+            Err(error) => {
+                SystemHost.log(&LogEvent::DaemonFailed { error: &format!("{error:#}") });
+                Ok(exit::code(&error))
+            }
+        }
     }
 }
 
-fn tell_invalid(loaded: &config::Loaded) {
-    let errors: Vec<_> =
-        loaded.diagnostics.iter().filter(|found| found.severity == config::Severity::Error).collect();
-    let first = errors.first().map(|error| error.location()).unwrap_or_default();
-    for error in &errors {
+fn errors(loaded: &Loaded) -> Vec<&Diagnostic> {
+    loaded.diagnostics.iter().filter(|found| found.severity == Severity::Error).collect()
+}
+
+fn tell_problems(loaded: &Loaded) {
+    for error in errors(loaded) {
         let (location, problem, help) = (&error.location(), &error.message, error.help.as_deref());
         SystemHost.log(&LogEvent::ScheduleError { location, problem, help });
     }
+}
+
+fn tell_invalid(loaded: &Loaded) {
+    let errors = errors(loaded);
+    let location = &errors.first().map(|error| error.location()).unwrap_or_default();
     let problems = u64::try_from(errors.len()).unwrap_or(u64::MAX);
-    SystemHost.log(&LogEvent::ScheduleInvalid { location: &first, problems });
+    SystemHost.log(&LogEvent::ScheduleInvalid { location, problems });
 }

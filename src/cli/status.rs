@@ -115,12 +115,12 @@ impl Status {
         let (folder, mut store) = open_store(&self.config, self.state_dir.as_deref())?;
         let shown = self.shown(&mut store)?;
         let problem = store.meta(Problem::KEY)?.and_then(|text| serde_json::from_str::<Problem>(&text).ok());
-        let socket = store.meta(control::SOCKET_KEY)?;
-        let is_running = socket.is_some_and(|socket| {
-            let pong = super::block_on(control::ask(Path::new(&socket), &Question::Ping));
-            pong.is_ok_and(|reply| reply == Reply::Pong)
-        });
-        self.tell_daemon(&folder, is_running, problem.as_ref());
+        let daemon = DaemonState::ask(store.meta(control::SOCKET_KEY)?.as_deref());
+        tell_daemon(&folder, &daemon, problem.as_ref());
+        if let Some(id) = &self.meeting {
+            let known = store.meetings()?;
+            super::check_meeting(id, known.iter().map(|meeting| meeting.id.as_str()))?;
+        }
         let has_no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let is_coloured = std::io::stdout().is_terminal() && !has_no_color;
         let mut out = std::io::BufWriter::new(std::io::stdout().lock());
@@ -146,33 +146,6 @@ impl Status {
             Some(Shown { record, title, policy: spec.policy.clone() })
         });
         Ok(shown.collect())
-    }
-
-    /// Says on standard error whether the daemon runs, and whether the schedule on disk is in force.
-    fn tell_daemon(&self, folder: &Path, is_running: bool, problem: Option<&Problem>) {
-        let mut text = String::new();
-        if !is_running {
-            let _ = writeln!(
-                text,
-                "the daemon is not running (state in {}): what follows is what it knew last",
-                folder.display()
-            );
-        }
-        if let Some(problem) = problem {
-            let since = times::rfc3339(problem.since);
-            let _ = writeln!(
-                text,
-                "the schedule on disk is {} (since {since}); the one before is in force:",
-                problem.what
-            );
-            for line in &problem.lines {
-                let _ = writeln!(text, "  {}", escape(line));
-            }
-        }
-        if !text.is_empty() {
-            // Nobody to tell is no reason to stop.
-            let _ = std::io::stderr().write_all(text.as_bytes());
-        }
     }
 
     fn text(&self, shown: &[Shown], is_coloured: bool) -> String {
@@ -239,6 +212,63 @@ impl Status {
     }
 }
 
+/// How the daemon is.
+enum DaemonState {
+    Running {
+        problem: Option<String>,
+    },
+    NotRunning,
+    /// It took the question and gives no answer.
+    Silent(anyhow::Error),
+}
+
+impl DaemonState {
+    fn ask(socket: Option<&str>) -> Self {
+        let Some(socket) = socket else { return Self::NotRunning };
+        match super::block_on(control::ask(Path::new(socket), &Question::Ping)) {
+            Ok(Reply::Pong { problem }) => Self::Running { problem },
+            // Somebody answers, in words of another version.
+            Ok(_) => Self::Running { problem: None },
+            Err(error) if error.downcast_ref::<std::io::Error>().is_some() => Self::NotRunning,
+            Err(error) => Self::Silent(error),
+        }
+    }
+}
+
+/// Says on standard error whether the daemon runs and can work, and whether the schedule on disk is in force.
+fn tell_daemon(folder: &Path, daemon: &DaemonState, problem: Option<&Problem>) {
+    let mut text = String::new();
+    let _ = match daemon {
+        DaemonState::Running { problem: None } => Ok(()),
+        DaemonState::Running { problem: Some(problem) } => {
+            writeln!(text, "the daemon runs, and cannot work: {}", escape(problem))
+        }
+        DaemonState::NotRunning => writeln!(
+            text,
+            "the daemon is not running (state in {}): what follows is what it knew last",
+            folder.display()
+        ),
+        DaemonState::Silent(error) => writeln!(text, "{}", escape(&format!("{error:#}"))),
+    };
+    if let Some(problem) = problem {
+        let since = times::rfc3339(problem.since);
+        let what = &problem.what;
+        let _ = writeln!(text, "the schedule on disk is {what} (since {since}); the one before is in force:");
+        for line in &problem.lines {
+            let _ = writeln!(text, "  {}", escape(line));
+        }
+    }
+    if !text.is_empty() {
+        // Nobody to tell is no reason to stop.
+        let _ = std::io::stderr().write_all(text.as_bytes());
+    }
+}
+
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    let real = |path: &Path| std::fs::canonicalize(path).ok();
+    one == other || real(one).is_some_and(|one| Some(one) == real(other))
+}
+
 /// The store of the daemon that runs on this schedule, to read, and its folder.
 pub(super) fn open_store(config: &ConfigArg, given: Option<&Path>) -> anyhow::Result<(PathBuf, SqliteStore)> {
     let folder = match given {
@@ -252,7 +282,19 @@ pub(super) fn open_store(config: &ConfigArg, given: Option<&Path>) -> anyhow::Re
         "there is no store in {}: no daemon has run yet, or it keeps its state elsewhere (--state-dir)",
         folder.display()
     );
-    let store = SqliteStore::open_read_only(&folder)?;
+    let mut store = SqliteStore::open_read_only(&folder)?;
+    if given.is_none()
+        && let Some(theirs) = store.meta(control::CONFIG_KEY)?
+        && !is_same_file(Path::new(&theirs), &super::absolute(&config.config))
+    {
+        // The file may have been emptied, and its `state_dir` with it: another daemon's store is not what is meant.
+        anyhow::bail!(
+            "the store in {} belongs to the daemon that runs on {theirs}: name the state folder of the one that runs on \
+             {} with --state-dir",
+            folder.display(),
+            config.config.display()
+        );
+    }
     Ok((folder, store))
 }
 

@@ -30,6 +30,10 @@ impl FromStr for Moment {
         if let Ok(instant) = DateTime::parse_from_rfc3339(text) {
             return Ok(Self::Instant(instant.to_utc()));
         }
+        // The same without seconds.
+        if let Ok(instant) = DateTime::parse_from_str(&text.replace('Z', "+00:00"), "%Y-%m-%dT%H:%M%:z") {
+            return Ok(Self::Instant(instant.to_utc()));
+        }
         let local = ["%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M"]
             .iter()
             .find_map(|format| NaiveDateTime::parse_from_str(text, format).ok());
@@ -97,6 +101,8 @@ mod tests {
         let zone = chrono_tz::Europe::Paris;
         let at = |text: &str| rfc3339(text.parse::<Moment>().unwrap().at(zone));
         assert_eq!(at("2026-12-01T09:00:00+09:00"), "2026-12-01T00:00:00Z");
+        assert_eq!(at("2026-12-01T09:00Z"), "2026-12-01T09:00:00Z");
+        assert_eq!(at("2026-12-01T09:00+01:00"), "2026-12-01T08:00:00Z");
         assert_eq!(at("2026-12-01"), "2026-11-30T23:00:00Z");
         assert_eq!(at("2026-07-01T09:00"), "2026-07-01T07:00:00Z");
         // In the gap: later by the gap.

@@ -24,6 +24,9 @@ pub struct Daemon {
     pub reload_guard: ReloadGuard,
     /// The log's format; `None`: found from where the log goes.
     pub log: Option<LogFormat>,
+    /// On the built-in meeting service, an entry into an unknown room makes that room, as the vendor's service does.
+    /// Default true.
+    pub entry_creates_rooms: bool,
 }
 
 impl Default for Daemon {
@@ -36,6 +39,7 @@ impl Default for Daemon {
             history: TimeDelta::days(90),
             reload_guard: ReloadGuard::default(),
             log: None,
+            entry_creates_rooms: true,
         }
     }
 }
@@ -55,8 +59,8 @@ impl Default for ReloadGuard {
     }
 }
 
-pub(super) const KEYS: [&str; 7] =
-    ["state_dir", "listen", "public_url", "horizon", "history", "reload_guard", "log"];
+pub(super) const KEYS: [&str; 8] =
+    ["state_dir", "listen", "public_url", "horizon", "history", "reload_guard", "log", "entry_creates_rooms"];
 
 pub(super) const RELOAD_GUARD_KEYS: [&str; 2] = ["rooms", "percent"];
 
@@ -78,6 +82,10 @@ pub(super) fn read(section: &Section<'_>, folder: &Path) -> Daemon {
             .and_then(|item| item.duration(history, "90d"))
             .unwrap_or(default.history),
         reload_guard: section.item("reload_guard").and_then(|item| reload_guard(&item)).unwrap_or_default(),
+        entry_creates_rooms: section
+            .item("entry_creates_rooms")
+            .and_then(|item| item.boolean())
+            .unwrap_or(default.entry_creates_rooms),
         log: section.item("log").and_then(|item| {
             item.choice(&[
                 ("pretty", LogFormat::Pretty),

@@ -36,6 +36,15 @@ pub struct Loaded {
     pub state_dir: Option<PathBuf>,
 }
 
+impl Loaded {
+    /// Nothing but a problem.
+    pub fn failed(diagnostic: Diagnostic) -> Self {
+        let sources = vec![diagnostic.path.clone()];
+        let (diagnostics, patterns, state_dir) = (vec![diagnostic], Vec::new(), None);
+        Self { config: None, diagnostics, sources, patterns, digest: [1; 32], state_dir }
+    }
+}
+
 /// Reads `path` and what it includes. `now` is for what depends on the date: a series that is over, a rule that makes
 /// too many occurrences from now to the horizon.
 pub fn load(path: &Path, files: &dyn Files, now: DateTime<Utc>) -> Loaded {

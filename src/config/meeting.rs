@@ -188,7 +188,8 @@ fn series(section: &Section<'_>, rules: &Rules, zone: Tz, places: &mut Places) -
     if rules.duration.is_none() && !section.has("duration") {
         section.missing("duration", "duration = \"30m\"");
     }
-    if start.is_none() && !section.has("cron") {
+    let is_cron = section.has("cron") || matches!(repeat, Some(Repeat::Cron(_)));
+    if start.is_none() && !is_cron {
         section.missing("start", START);
     }
     let start = match start {
@@ -202,7 +203,7 @@ fn list<'t>(section: &Section<'t>, key: &'static str, example: &str) -> Vec<Item
     section.item(key).and_then(|item| item.elements(MAX_EXCEPTIONS, example)).unwrap_or_default()
 }
 
-/// `repeat` or `cron`; neither is once.
+/// `repeat`, which is a rule or a cron pattern, or `cron`; neither is once.
 fn repeat(section: &Section<'_>, places: &mut Places) -> Option<Repeat> {
     let (rule, cron) = (section.item("repeat"), section.item("cron"));
     if let (Some(_), Some(cron)) = (&rule, &cron) {
@@ -211,7 +212,10 @@ fn repeat(section: &Section<'_>, places: &mut Places) -> Option<Repeat> {
     let Some(item) = rule.or(cron) else { return Some(Repeat::Once) };
     places.repeat = Some(item.place());
     let parsed = match item.name {
-        "repeat" => Rule::parse(item.string("repeat = \"FREQ=WEEKLY;BYDAY=MO,WE\"")?).map(Repeat::Rule),
+        "repeat" => match item.string("repeat = \"FREQ=WEEKLY;BYDAY=MO,WE\"")? {
+            text if looks_like_cron(text) => Cron::parse(text).map(Repeat::Cron),
+            text => Rule::parse(text).map(Repeat::Rule),
+        },
         _ => Cron::parse(item.string("cron = \"30 9 * * 1-5\"")?).map(Repeat::Cron),
     };
     match parsed {
@@ -222,6 +226,11 @@ fn repeat(section: &Section<'_>, places: &mut Places) -> Option<Repeat> {
             None
         }
     }
+}
+
+/// Every part of a rule has a `=`, which no cron pattern has.
+fn looks_like_cron(text: &str) -> bool {
+    !text.contains('=') && (text.trim_start().starts_with('@') || text.split_whitespace().count() >= 5)
 }
 
 fn overrides(section: &Section<'_>, places: &mut Places) -> BTreeMap<NaiveDateTime, Override> {

@@ -5,10 +5,12 @@
 use super::reload::{Outcome, Request};
 use super::state_dir::remove_if_there;
 use crate::engine::ApplyError;
+use crate::web::Health;
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
@@ -18,10 +20,14 @@ use tokio::sync::{mpsc, oneshot};
 const LONGEST_LINE: u64 = 4096;
 /// The key in the store under which the daemon notes its socket's path.
 pub const SOCKET_KEY: &str = "control_socket";
+/// The key in the store under which the daemon notes which schedule it runs on.
+pub const CONFIG_KEY: &str = "config";
 /// After a connection that could not be taken, the next is awaited after this.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
-/// How long a client waits for an answer: a large schedule takes a while.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// How long a client waits for the answer to a question that only wants to know whether somebody is there.
+const PING_PATIENCE: Duration = Duration::from_secs(3);
+/// How long it waits for a schedule to be read and applied: a large one takes a while.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What a client asks.
 #[derive(Debug, Serialize, Deserialize)]
@@ -41,7 +47,10 @@ pub enum Question {
 #[serde(tag = "outcome", rename_all = "kebab-case")]
 pub enum Reply {
     /// I am.
-    Pong,
+    Pong {
+        /// What keeps me from working, if anything does.
+        problem: Option<String>,
+    },
     /// The files say what is in force already.
     Unchanged,
     /// They are in force now.
@@ -115,28 +124,28 @@ pub fn listen(path: &Path) -> anyhow::Result<UnixListener> {
 }
 
 /// Answers for ever.
-pub async fn serve(listener: UnixListener, reloader: mpsc::Sender<Request>) {
+pub async fn serve(listener: UnixListener, reloader: mpsc::Sender<Request>, health: Arc<Health>) {
     loop {
         let Ok((stream, _)) = listener.accept().await else {
             // A client that went away, or no file descriptor to be had for the moment.
             tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
-        let reloader = reloader.clone();
+        let (reloader, health) = (reloader.clone(), health.clone());
         // Each on its own, so that a client that says nothing keeps nobody waiting.
         tokio::spawn(async move {
             // A client that went away needs no answer.
-            let _ = answer(stream, &reloader).await;
+            let _ = answer(stream, &reloader, &health).await;
         });
     }
 }
 
-async fn answer(stream: UnixStream, reloader: &mpsc::Sender<Request>) -> anyhow::Result<()> {
+async fn answer(stream: UnixStream, reloader: &mpsc::Sender<Request>, health: &Health) -> anyhow::Result<()> {
     let (reader, mut writer) = stream.into_split();
     let mut line = String::new();
     tokio::time::timeout(PATIENCE, BufReader::new(reader.take(LONGEST_LINE)).read_line(&mut line)).await??;
     let reply = match serde_json::from_str(&line) {
-        Ok(Question::Ping) => Reply::Pong,
+        Ok(Question::Ping) => Reply::Pong { problem: health.problem() },
         Ok(Question::Reload { accept: is_accepted }) => reload(reloader, is_accepted).await,
         Err(error) => Reply::Failed { text: format!("not understood: {error}") },
     };
@@ -169,7 +178,14 @@ pub async fn ask(path: &Path, question: &Question) -> anyhow::Result<Reply> {
     writer.write_all(text.as_bytes()).await?;
     let mut line = String::new();
     let mut reader = BufReader::new(reader);
-    let read = tokio::time::timeout(PATIENCE, reader.read_line(&mut line)).await;
-    read.context("the daemon gave no answer in time")?.context("the daemon's answer was cut off")?;
+    let patience = match question {
+        Question::Ping => PING_PATIENCE,
+        Question::Reload { .. } => PATIENCE,
+    };
+    let read = tokio::time::timeout(patience, reader.read_line(&mut line)).await;
+    read.with_context(|| {
+        format!("the daemon runs and gives no answer within {} s: does it hang?", patience.as_secs())
+    })?
+    .context("the daemon's answer was cut off")?;
     serde_json::from_str(&line).context("the daemon's answer makes no sense: is it another version?")
 }

@@ -31,6 +31,18 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
+/// The schedule cannot be put in force as things are (a secret is missing); the log has told why.
+#[derive(Debug)]
+pub struct InvalidSchedule;
+
+impl std::fmt::Display for InvalidSchedule {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the schedule cannot be put in force")
+    }
+}
+
+impl std::error::Error for InvalidSchedule {}
+
 /// Commands that may wait for the engine.
 const COMMANDS: usize = 64;
 /// Threads for provider calls and the listener at most: the work is waiting, not computing.
@@ -84,7 +96,10 @@ async fn serve(path: &Path, loaded: Loaded, settings: Daemon) -> anyhow::Result<
         &state_dir.join(MeetingService::FILE_NAME),
         clock.clone(),
         entropy.clone(),
-        ServiceSettings::new(&public_url),
+        ServiceSettings {
+            entry_creates_rooms: settings.entry_creates_rooms,
+            ..ServiceSettings::new(&public_url)
+        },
     )?;
     host.log(&LogEvent::DaemonListening { address: &address.to_string(), public_url: &public_url });
     let built_in = BuiltInService {
@@ -120,20 +135,25 @@ async fn serve(path: &Path, loaded: Loaded, settings: Daemon) -> anyhow::Result<
         assembler,
         host.clone(),
         engine.clone(),
-        watch::Watched::new(state_dir),
+        watch::Watched::new(state_dir.clone()),
+        &state_dir,
         settings,
     );
-    let (done, _) = tokio::sync::oneshot::channel();
-    let note =
-        Command::Remember { key: control::SOCKET_KEY, value: Some(socket.display().to_string()), done };
-    engine.send(note).await.context("the engine is gone")?;
-    if let reload::Outcome::Failed(error) = reloader.start(loaded).await {
-        anyhow::bail!(error);
+    for (key, value) in [(control::SOCKET_KEY, socket.as_path()), (control::CONFIG_KEY, path)] {
+        let (done, _) = tokio::sync::oneshot::channel();
+        let note = Command::Remember { key, value: Some(value.display().to_string()), done };
+        engine.send(note).await.context("the engine is gone")?;
+    }
+    match reloader.start(loaded).await {
+        // The log has told each problem.
+        reload::Outcome::Invalid(_) => return Err(InvalidSchedule.into()),
+        reload::Outcome::Failed(error) => anyhow::bail!(error),
+        reload::Outcome::Unchanged | reload::Outcome::Applied(_) | reload::Outcome::Held(_) => {}
     }
     let _housekeeping = housekeeping::start(engine.clone(), service.clone(), host.clone()).await?;
     let (requests, reloads) = mpsc::channel(8);
     tokio::spawn(reloader.run(reloads));
-    tokio::spawn(control::serve(control, requests.clone()));
+    tokio::spawn(control::serve(control, requests.clone(), health.clone()));
     // Before READY: from then on a reload may be asked for, and a signal that nobody handles ends the process.
     let signals = Signals::new()?;
     engine.send(Command::Ready).await.context("the engine is gone")?;
@@ -155,6 +175,7 @@ async fn serve(path: &Path, loaded: Loaded, settings: Daemon) -> anyhow::Result<
     // keep open are cut when their time is over.
     let _ = stop_listening.send(());
     let _ = tokio::time::timeout(LISTENER_GRACE, web).await;
+    service.tidy().await;
     // Should that fail, the next daemon removes it.
     let _ = state_dir::remove_if_there(&socket);
     Ok(())
@@ -260,6 +281,11 @@ impl Host for WatchedHost {
     }
 
     fn log(&self, event: &LogEvent<'_>) {
+        match event {
+            LogEvent::StoreFailed { error } => self.health.set_problem(Some((*error).to_owned())),
+            LogEvent::StoreRecovered {} => self.health.set_problem(None),
+            _ => {}
+        }
         SystemHost.log(event);
     }
 }

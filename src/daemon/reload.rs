@@ -10,7 +10,7 @@ use crate::engine::{Applied, ApplyError, Command};
 use crate::log::LogEvent;
 use crate::seams::{Clock, Host, HostState};
 use crate::store::Problem;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -21,8 +21,6 @@ const LOOK_EVERY: Duration = Duration::from_secs(30);
 const STANDS_STILL: Duration = Duration::from_millis(500);
 /// Files that never stand still are read as they are after so many tries.
 const TRIES: usize = 20;
-/// How the operator says that a held schedule is meant.
-pub const ACCEPT_WITH: &str = "convened reload --accept";
 
 /// Why the files are read.
 #[derive(Debug)]
@@ -47,7 +45,7 @@ pub enum Outcome {
     Applied(Applied),
     /// They are not valid; the schedule before stays in force.
     Invalid(Vec<Diagnostic>),
-    /// They would cancel much at once and wait for [`ACCEPT_WITH`].
+    /// They would cancel much at once and wait for `convened reload --accept`.
     Held(Applied),
     /// The engine could not.
     Failed(String),
@@ -61,6 +59,10 @@ pub struct Reloader {
     clock: Arc<dyn Clock>,
     engine: mpsc::Sender<Command>,
     watched: super::watch::Watched,
+    /// How the operator says that a held schedule is meant: the command, with all that it needs.
+    accept_with: String,
+    /// Warnings that the log has been told.
+    told: Vec<Diagnostic>,
     /// The files that were last acted upon.
     seen: [u8; 32],
     /// The files that are in force.
@@ -79,11 +81,30 @@ impl Reloader {
         host: Arc<dyn Host>,
         engine: mpsc::Sender<Command>,
         watched: super::watch::Watched,
+        state_dir: &Path,
         at_start: config::Daemon,
     ) -> Self {
+        let accept_with = format!(
+            "convened reload --accept --config {} --state-dir {}",
+            path.display(),
+            state_dir.display()
+        );
         let clock = assembler.clock.clone();
         let (seen, in_force) = ([0; 32], [0; 32]);
-        Self { path, assembler, host, clock, engine, watched, seen, in_force, at_start, problem: None }
+        Self {
+            path,
+            assembler,
+            host,
+            clock,
+            engine,
+            watched,
+            accept_with,
+            told: Vec::new(),
+            seen,
+            in_force,
+            at_start,
+            problem: None,
+        }
     }
 
     /// Applies what was loaded at the start.
@@ -98,9 +119,7 @@ impl Reloader {
                 request = requests.recv() => match request {
                     None => return,
                     Some(Request::Signalled) => {
-                        if matches!(self.reload(false, true).await, Outcome::Unchanged) {
-                            self.host.log(&LogEvent::ScheduleUnchanged {});
-                        }
+                        self.reload(false, true).await;
                     }
                     Some(Request::Asked { is_accepted, reply }) => {
                         let outcome = self.reload(is_accepted, true).await;
@@ -124,13 +143,16 @@ impl Reloader {
     async fn reload(&mut self, is_accepted: bool, is_asked: bool) -> Outcome {
         let loaded = self.load_settled().await;
         let is_news = loaded.digest != self.seen;
-        let is_worth_it = is_news || (is_asked && (is_accepted || self.problem.is_some()));
-        if !is_worth_it {
+        // Whoever asks may have changed a secret, which does not show in the files.
+        if !is_news && !is_asked {
             return Outcome::Unchanged;
         }
         self.host.notify(HostState::Reloading);
         let outcome = self.act_upon(loaded, is_accepted, is_news).await;
         self.host.notify(HostState::Ready);
+        if matches!(outcome, Outcome::Unchanged) {
+            self.host.log(&LogEvent::ScheduleUnchanged {});
+        }
         outcome
     }
 
@@ -156,7 +178,12 @@ impl Reloader {
         let load = move || config::load(&path, &*files, now);
         match tokio::task::spawn_blocking(load).await {
             Ok(loaded) => loaded,
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
+            // A flaw of ours must not end the daemon's attention: it is told like any other problem.
+            Err(error) => {
+                let problem = format!("reading it failed: {error}");
+                let diagnostic = Diagnostic::of_file(Severity::Error, &self.path, problem, None);
+                Loaded::failed(diagnostic)
+            }
         }
     }
 
@@ -170,15 +197,11 @@ impl Reloader {
         let Some(config) = loaded.config.filter(|_| errors.is_empty()) else {
             return self.invalid(errors, is_news).await;
         };
-        if loaded.digest == was_in_force && self.problem.is_some() {
-            self.set_problem(None).await;
-            self.host.log(&LogEvent::ScheduleMended {});
-            return Outcome::Unchanged;
-        }
-        for warning in warnings.iter().filter(|_| is_news) {
+        for warning in warnings.iter().filter(|warning| !self.told.contains(warning)) {
             let (location, problem, help) = (&warning.location(), &warning.message, warning.help.as_deref());
             self.host.log(&LogEvent::ScheduleWarning { location, problem, help });
         }
+        self.told = warnings;
         match self.apply(&config, is_accepted).await {
             Ok(applied) => {
                 self.in_force = loaded.digest;
@@ -187,6 +210,9 @@ impl Reloader {
                     self.host.log(&LogEvent::ScheduleMended {});
                 }
                 self.tell_needs_restart(&config.daemon);
+                if applied.is_nothing() && was_in_force != [0; 32] {
+                    return Outcome::Unchanged;
+                }
                 Outcome::Applied(applied)
             }
             Err(Refused::Invalid(errors)) => self.invalid(errors, is_news).await,
@@ -239,9 +265,10 @@ impl Reloader {
             meetings: count(applied.meetings),
             cancelled: count(applied.cancelled),
             with_room: count(applied.cancelled_with_room),
-            accept_with: ACCEPT_WITH,
+            examples: &applied.examples.join(" "),
+            accept_with: &self.accept_with,
         });
-        let line = format!("{}; if that is meant: {ACCEPT_WITH}", ApplyError::Held(applied));
+        let line = format!("{}; if that is meant: {}", ApplyError::Held(applied.clone()), self.accept_with);
         let since = self.clock.wall();
         self.set_problem(Some(Problem { what: "held".to_owned(), lines: vec![line], since })).await;
         Outcome::Held(applied)
@@ -264,6 +291,7 @@ impl Reloader {
             ("listen", now.listen != before.listen),
             ("public_url", now.public_url != before.public_url),
             ("log", now.log != before.log),
+            ("entry_creates_rooms", now.entry_creates_rooms != before.entry_creates_rooms),
         ];
         for (setting, _) in settings.into_iter().filter(|(_, is_changed)| *is_changed) {
             self.host.log(&LogEvent::ScheduleNeedsRestart { setting });

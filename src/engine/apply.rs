@@ -9,10 +9,9 @@ use super::lanes::LaneLimits;
 use super::{Engine, Reading, Turn, lane};
 use crate::config::{Meeting, ReloadGuard};
 use crate::lifecycle::{Event, Occurrence, State, Times};
-use crate::log::LogEvent;
+use crate::log::{LogEvent, counted};
 use crate::providers::Provider;
 use crate::schedule::{Instance, TooMany};
-use crate::seams::HostState;
 use crate::store::{Batch, MeetingSpec, Record, StoreError, StoredMeeting};
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use std::collections::{BTreeMap, HashMap};
@@ -27,7 +26,7 @@ const LOOK_BACK: TimeDelta = TimeDelta::days(8);
 /// The key of the instant up to which occurrences are in the store.
 const MATERIALISED_UNTIL: &str = "materialised_until_ms";
 /// Occurrences inserted in one transaction at most, so that the log file of the database stays small.
-const INSERTS_AT_ONCE: usize = 20_000;
+const INSERTS_AT_ONCE: usize = 4_000;
 
 /// A schedule that can be put in force: valid, its providers made.
 pub struct Schedule {
@@ -60,7 +59,7 @@ pub struct ProviderSetup {
 }
 
 /// What applying a schedule did.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Applied {
     /// Meetings in force.
     pub meetings: usize,
@@ -78,14 +77,45 @@ pub struct Applied {
     pub cancelled: usize,
     /// Those of them that have a room.
     pub cancelled_with_room: usize,
+    /// The first of what is removed or cancelled: meetings, then occurrences with a room.
+    pub examples: Vec<String>,
+}
+
+impl Applied {
+    /// How many examples are given.
+    const MOST_EXAMPLES: usize = 5;
+
+    /// Nothing differs from what was in force before.
+    pub fn is_nothing(&self) -> bool {
+        let Self {
+            meetings: _,
+            added,
+            changed,
+            removed,
+            occurrences_added,
+            moved,
+            cancelled,
+            cancelled_with_room,
+            examples: _,
+        } = self;
+        [added, changed, removed, occurrences_added, moved, cancelled, cancelled_with_room]
+            .iter()
+            .all(|n| **n == 0)
+    }
+
+    fn add_example(&mut self, name: &str) {
+        if self.examples.len() < Self::MOST_EXAMPLES {
+            self.examples.push(name.to_owned());
+        }
+    }
 }
 
 impl std::fmt::Display for Applied {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(
             f,
-            "{} meetings: {} added, {} changed, {} removed; occurrences: {} added, {} moved, {} cancelled",
-            self.meetings,
+            "{}: {} added, {} changed, {} removed; occurrences: {} added, {} moved, {} cancelled",
+            counted(self.meetings, "meeting"),
             self.added,
             self.changed,
             self.removed,
@@ -116,8 +146,12 @@ impl std::fmt::Display for ApplyError {
         match self {
             Self::Held(diff) => write!(
                 f,
-                "it would remove {} meetings and cancel {} occurrences, {} of them with a room",
-                diff.removed, diff.cancelled, diff.cancelled_with_room
+                "it would remove {} and cancel {}, {} of them with a room ({}{})",
+                counted(diff.removed, "meeting"),
+                counted(diff.cancelled, "occurrence"),
+                diff.cancelled_with_room,
+                diff.examples.join(", "),
+                if diff.removed + diff.cancelled_with_room > diff.examples.len() { ", …" } else { "" }
             ),
             Self::Store(error) => error.fmt(f),
         }
@@ -151,13 +185,15 @@ impl Engine {
         let reading = self.read_clock();
         self.configure(&schedule);
         let diff = self.diff(&schedule, reading)?;
-        let applied = diff.applied;
+        let applied = diff.applied.clone();
         if !is_accepted && is_massacre(&applied, &schedule.guard) {
             return Err(ApplyError::Held(applied));
         }
         self.commit_diff(diff, reading)?;
-        self.in_force = Some(schedule);
-        self.tell_applied(&applied);
+        let is_first = self.in_force.replace(schedule).is_none();
+        if is_first || !applied.is_nothing() {
+            self.tell_applied(&applied);
+        }
         // A longer horizon reaches further for the meetings that did not change, too.
         self.housekeep();
         Ok(applied)
@@ -210,6 +246,7 @@ impl Engine {
         for (id, known) in stored {
             if !known.is_removed && !schedule.meetings.contains_key(&id) {
                 diff.applied.removed += 1;
+                diff.applied.add_example(&id);
                 self.diff_removed(&mut diff, known, reading)?;
             }
         }
@@ -355,7 +392,10 @@ impl Engine {
         }
         diff.applied.cancelled += 1;
         let has_room = record.occurrence.state.has_open_room() || record.occurrence.state == State::Creating;
-        diff.applied.cancelled_with_room += usize::from(has_room);
+        if has_room {
+            diff.applied.cancelled_with_room += 1;
+            diff.applied.add_example(&record.id);
+        }
         self.step_by(spec, &mut diff.turn, record.clone(), record, &Event::Removed, reading);
     }
 
@@ -409,8 +449,11 @@ impl Engine {
             let count = piece.len();
             self.store.commit(&Batch { inserts: piece, ..Batch::default() })?;
             self.tally.pending += count;
-            // Many pieces take their time, and each is progress.
-            self.host.notify(HostState::Alive);
+            // Many pieces take their time, and what is due meanwhile does not wait for the last of them.
+            if inserts.peek().is_some() {
+                self.requeue();
+                self.turn();
+            }
         }
         Ok(())
     }

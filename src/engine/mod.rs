@@ -41,6 +41,8 @@ pub const LONGEST_NAP: Duration = Duration::from_secs(15);
 pub const STOP_GRACE: Duration = Duration::from_secs(10);
 /// After a commit that failed, the engine tries again after this.
 const STORE_PAUSE: Duration = Duration::from_secs(2);
+/// A store that goes on failing is told of again after this.
+const STORE_REMINDER: Duration = Duration::from_secs(300);
 /// Occurrences stepped in one turn at most.
 const TURN_SIZE: usize = 512;
 /// Entries brought from the store to the queues in one turn at most.
@@ -119,7 +121,8 @@ pub struct Engine {
     results: Vec<CallResult>,
     results_in: mpsc::UnboundedReceiver<CallResult>,
     results_out: mpsc::UnboundedSender<CallResult>,
-    is_store_failing: bool,
+    /// While the store cannot be written: when that was last told, on the boot clock.
+    store_failure_told: Option<Duration>,
     /// The store refused a turn: until all results are dealt with, each has a turn of its own.
     is_one_by_one: bool,
     /// The wall clock was set, and the store has not worked out the deadlines anew yet.
@@ -170,7 +173,7 @@ impl Engine {
             results: Vec::new(),
             results_in,
             results_out,
-            is_store_failing: false,
+            store_failure_told: None,
             is_one_by_one: false,
             is_rearm_due: false,
             tally: Counts::default(),
@@ -245,7 +248,7 @@ impl Engine {
         }
         match self.try_turn(reading) {
             Ok(nap) => {
-                if std::mem::take(&mut self.is_store_failing) {
+                if self.store_failure_told.take().is_some() {
                     self.host.log(&crate::log::LogEvent::StoreRecovered {});
                 }
                 self.host.notify(HostState::Alive);
@@ -261,8 +264,10 @@ impl Engine {
     }
 
     fn store_failed(&mut self, error: &StoreError) {
-        if !std::mem::replace(&mut self.is_store_failing, true) {
+        let now = self.clock.boot();
+        if self.store_failure_told.is_none_or(|told| now.saturating_sub(told) >= STORE_REMINDER) {
             self.host.log(&crate::log::LogEvent::StoreFailed { error: &error.to_string() });
+            self.store_failure_told = Some(now);
         }
         // Entries were taken from the queues: fetch them again.
         self.requeue();

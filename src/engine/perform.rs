@@ -5,6 +5,7 @@ use crate::lifecycle::{Answer, Call, Failure, FailureKind, Sight, backoff};
 use crate::log::{LogEvent, Time};
 use crate::providers::{Provider, ProviderError, Room, RoomRequest, RoomView};
 use crate::store::{MeetingSpec, Record};
+use crate::transport::LONGEST_PAUSE;
 use chrono::TimeDelta;
 use std::sync::Arc;
 use std::time::Duration;
@@ -159,7 +160,7 @@ impl Engine {
                     (FailureKind::NotDone, retry_at)
                 }
                 ProviderError::RateLimited { retry_at: until } => {
-                    let until = until.unwrap_or(retry_at).clamp(wall, wall + TimeDelta::hours(1));
+                    let until = until.unwrap_or(retry_at).clamp(wall, wall + LONGEST_PAUSE);
                     limited_until = Some(until);
                     (FailureKind::NotDone, until)
                 }

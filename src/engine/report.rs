@@ -132,8 +132,11 @@ impl Report {
                 host.log(&LogEvent::RoomGone { occurrence, provider, reason, room_id });
             }
             (State::Creating, _) => {
-                let late_by = self.wall - life.create_at(policy);
-                if change.reason == Reason::Late && late_by > LATE_AFTER {
+                // What was added late is not late by any fault.
+                let planned_for = life.create_at(policy).max(self.before.changed_at);
+                let late_by = self.wall - planned_for;
+                let is_after_start = self.wall > life.times.starts_at && late_by > TimeDelta::seconds(1);
+                if late_by > LATE_AFTER || is_after_start {
                     let late_by_s = late_by.num_seconds();
                     host.log(&LogEvent::RoomLate { occurrence, provider, reason, late_by_s, starts_at });
                 } else {

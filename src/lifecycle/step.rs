@@ -126,7 +126,8 @@ impl Step<'_> {
     /// Ends [`State::Closing`]: there is no open room any more.
     pub(super) fn closed(&mut self, reason: Reason) {
         match self.next.verdict.take() {
-            Some(Verdict::Cancelled) => self.finish(State::Cancelled, reason),
+            // That it is closed goes without saying: why, does not.
+            Some(Verdict::Cancelled) => self.finish(State::Cancelled, Reason::Removed),
             Some(Verdict::Failed) => self.finish(State::Failed, reason),
             Some(Verdict::PlannedAgain) => self.plan_again(reason),
             Some(Verdict::Closed) | None => self.finish(State::Closed, reason),

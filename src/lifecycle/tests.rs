@@ -382,7 +382,7 @@ fn removal_cancels_what_has_not_begun_and_closes_its_room() {
     story.until("08:51:00");
     assert_eq!(
         story.trace[2..],
-        ["08:50:00 ready -> closing removed", "08:50:00 closing -> cancelled seen_closed",]
+        ["08:50:00 ready -> closing removed", "08:50:00 closing -> cancelled removed",]
     );
 }
 

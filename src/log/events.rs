@@ -191,6 +191,10 @@ log_events! {
     INFO DaemonListening = "daemon.listening" { address: &'a str, public_url: &'a str }
     /// This machine has no CA certificates: providers elsewhere cannot be reached over HTTPS.
     WARN DaemonWithoutCertificates = "daemon.no_certificates" {}
+    /// The daemon could not start, or not go on.
+    ERROR DaemonFailed = "daemon.failed" { error: &'a str }
+    /// There is no journal to send the log to: it goes to standard error.
+    WARN DaemonWithoutJournal = "daemon.no_journal" {}
     /// Calls were under way when the daemon last stopped; what became of them is being looked up.
     INFO DaemonRecovered = "daemon.recovered" { interrupted: u64 }
     /// The store is open, the schedule loaded and the listener bound.
@@ -212,11 +216,11 @@ log_events! {
     WARN ScheduleWarning = "schedule.warning" { location: &'a str, problem: &'a str, help: Option<&'a str> }
     /// The schedule on disk would cancel much at once and is held until somebody says that it is meant.
     WARN ScheduleHeld = "schedule.held" {
-        removed: u64, meetings: u64, cancelled: u64, with_room: u64, accept_with: &'a str,
+        removed: u64, meetings: u64, cancelled: u64, with_room: u64, examples: &'a str, accept_with: &'a str,
     }
     /// The schedule on disk is in force again.
     INFO ScheduleMended = "schedule.mended" {}
-    /// A reload was asked for, and the schedule on disk is what is in force.
+    /// The schedule on disk was read again, and says what is in force already.
     INFO ScheduleUnchanged = "schedule.unchanged" {}
     /// A setting changed that is read only at the start.
     WARN ScheduleNeedsRestart = "schedule.needs_restart" { setting: &'a str }

@@ -39,8 +39,9 @@ impl LogFormat {
 /// Sends the log of this process to its place. `verbosity` 0 shows what changed (info), 1 every call (debug), 2 and more
 /// everything (trace). Libraries are never shown below a warning, as their debug output may hold secrets.
 ///
-/// A journal that cannot be reached falls back to text.
-pub fn init(format: LogFormat, verbosity: u8) {
+/// Returns `false` when there is no journal to send it to: then it is written as text.
+#[must_use]
+pub fn init(format: LogFormat, verbosity: u8) -> bool {
     let level = match verbosity {
         0 => LevelFilter::INFO,
         1 => LevelFilter::DEBUG,
@@ -50,16 +51,21 @@ pub fn init(format: LogFormat, verbosity: u8) {
     let is_terminal = std::io::stderr().is_terminal();
     let is_coloured = is_terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let text = Style::Text { is_coloured };
+    let mut is_as_asked = true;
     let layer: Box<dyn Layer<Registry> + Send + Sync> = match format {
         LogFormat::Pretty => TextLayer::new(text).boxed(),
         LogFormat::Json => TextLayer::new(Style::Json).boxed(),
         LogFormat::Journald => match tracing_journald::layer() {
             Ok(layer) => layer.with_field_prefix(Some("CONVENED".to_owned())).boxed(),
-            Err(_) => TextLayer::new(text).boxed(),
+            Err(_) => {
+                is_as_asked = false;
+                TextLayer::new(text).boxed()
+            }
         },
     };
     // A second call (tests in one process) keeps the first subscriber.
     let _ = tracing_subscriber::registry().with(layer.with_filter(filter)).try_init();
+    is_as_asked
 }
 
 /// systemd sets `JOURNAL_STREAM` to device and inode of the journal's socket: ours, unless somebody redirected it.

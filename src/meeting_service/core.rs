@@ -30,6 +30,7 @@ pub(super) struct Core {
     /// Both clocks when the service started: see [`Core::settled_ms`].
     started: (i64, Duration),
     must_reload: bool,
+    must_checkpoint: bool,
 }
 
 impl Core {
@@ -41,7 +42,17 @@ impl Core {
     ) -> rusqlite::Result<Self> {
         let started = (clock.wall().timestamp_millis(), clock.boot());
         let (presence, open) = (HashMap::new(), [0, 0]);
-        let mut core = Self { db, clock, entropy, settings, presence, open, started, must_reload: false };
+        let mut core = Self {
+            db,
+            clock,
+            entropy,
+            settings,
+            presence,
+            open,
+            started,
+            must_reload: false,
+            must_checkpoint: false,
+        };
         core.reload()?;
         Ok(core)
     }
@@ -86,6 +97,9 @@ impl Core {
                 let _ = self.db.execute_batch("ROLLBACK");
             }
         }
+        if std::mem::take(&mut self.must_checkpoint) {
+            self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+        }
         committed.map(drop)
     }
 
@@ -103,6 +117,12 @@ impl Core {
         }
         self.db.prepare_cached("RELEASE call")?.execute([])?;
         result
+    }
+
+    /// Has the write-ahead log emptied after the transaction that this is part of.
+    pub(super) fn checkpoint(&mut self) -> Result<(), ApiError> {
+        self.must_checkpoint = true;
+        Ok(())
     }
 
     /// The wall clock, in milliseconds since 1970.

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 /// Which room somebody wants to enter.
 pub(super) enum Door<'a> {
-    /// By the caller's id; an unknown one makes the room.
+    /// By the caller's id, or the service's own; an unknown one makes the room.
     Uuid(&'a str),
     /// By the service's own id, as in links; the room must be there.
     Id(&'a str),
@@ -39,7 +39,11 @@ pub(super) fn enter(
     let host_key = fields::text(body, "hostKey")?.filter(|key| !key.is_empty());
     let wants = Flags::read(body)?;
     let found = match door {
-        Door::Uuid(uuid) => core.room_by_uuid(uuid)?,
+        // Whoever gives the id in a link means that room, not a new one.
+        Door::Uuid(uuid) => match core.room_by_uuid(uuid)? {
+            Some(room) => Some(room),
+            None => core.room_by_id(uuid)?,
+        },
         Door::Id(id) => Some(core.room_by_id(id)?.ok_or_else(ApiError::no_such_room)?),
     };
     let (room, is_first) = match (found, door) {

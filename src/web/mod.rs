@@ -5,8 +5,8 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::get;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// An engine that has not finished a turn for this long hangs: it takes one at least every
@@ -19,12 +19,24 @@ pub struct Health {
     is_ready: AtomicBool,
     /// The boot clock at the end of the engine's last turn, in seconds.
     last_turn_s: AtomicU64,
+    /// What keeps the daemon from working.
+    problem: Mutex<Option<String>>,
 }
 
 impl Health {
     /// Everything is up (or, with `false`, going down).
     pub fn set_ready(&self, is_ready: bool) {
         self.is_ready.store(is_ready, Ordering::Relaxed);
+    }
+
+    /// Notes what keeps the daemon from working; `None`: nothing does any more.
+    pub fn set_problem(&self, problem: Option<String>) {
+        *self.problem.lock().unwrap_or_else(PoisonError::into_inner) = problem;
+    }
+
+    /// What keeps the daemon from working.
+    pub fn problem(&self) -> Option<String> {
+        self.problem.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The engine has finished a turn at `boot`.
@@ -56,10 +68,12 @@ async fn healthz(State(watch): State<Watch>) -> (StatusCode, &'static str) {
     }
 }
 
-async fn readyz(State(watch): State<Watch>) -> (StatusCode, &'static str) {
-    if watch.health.is_ready.load(Ordering::Relaxed) {
-        (StatusCode::OK, "ready\n")
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "starting or stopping\n")
+async fn readyz(State(watch): State<Watch>) -> (StatusCode, String) {
+    if !watch.health.is_ready.load(Ordering::Relaxed) {
+        return (StatusCode::SERVICE_UNAVAILABLE, "starting or stopping\n".to_owned());
+    }
+    match watch.health.problem() {
+        Some(problem) => (StatusCode::SERVICE_UNAVAILABLE, format!("{problem}\n")),
+        None => (StatusCode::OK, "ready\n".to_owned()),
     }
 }
