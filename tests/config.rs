@@ -685,3 +685,12 @@ fn a_series_that_is_over_is_a_warning() {
     );
     assert!(loaded.config.is_some());
 }
+
+#[test]
+fn a_cron_pattern_may_stand_under_repeat_too() {
+    let series = |rule: &str| {
+        let text = format!("timezone = \"UTC\"\n[[meetings]]\nid = \"m\"\nduration = \"1h\"\n{rule}\n");
+        config(&text).meetings["m"].series.clone()
+    };
+    assert_eq!(series("repeat = \"30 9 * * 1-5\""), series("cron = \"30 9 * * 1-5\""));
+}

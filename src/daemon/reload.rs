@@ -238,7 +238,7 @@ impl Reloader {
     }
 
     async fn invalid(&mut self, errors: Vec<Diagnostic>, is_news: bool) -> Outcome {
-        if !is_news {
+        if !is_news && self.problem.is_some() {
             return Outcome::Invalid(errors);
         }
         let first = errors.first().map(Diagnostic::location).unwrap_or_default();
@@ -256,7 +256,7 @@ impl Reloader {
     }
 
     async fn held(&mut self, applied: Applied, is_news: bool) -> Outcome {
-        if !is_news {
+        if !is_news && self.problem.is_some() {
             return Outcome::Held(applied);
         }
         let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);

@@ -161,3 +161,23 @@ fn status_without_a_store_says_so() {
     assert!(text(&output.stderr).contains("there is no store in"), "{}", text(&output.stderr));
     assert!(!place.state().exists());
 }
+
+#[test]
+fn a_daemon_that_hangs_keeps_nobody_waiting() {
+    let place = Place::new(&rooms_due_now(1));
+    let mut daemon = place.start_ready();
+    daemon.wait_for("room.created", "");
+    daemon.signal("STOP");
+    let output = place.run(&["status"]);
+    assert!(text(&output.stderr).contains("gives no answer"), "{}", text(&output.stderr));
+    assert!(text(&output.stdout).contains("ready"), "what the store holds is shown all the same");
+    daemon.signal("CONT");
+}
+
+#[test]
+fn what_is_not_there_is_said_to_be_not_there() {
+    let place = Place::new(SCHEDULE);
+    let output = place.run(&["plan", "-m", "standpu"]);
+    assert_eq!(output.status.code(), Some(64));
+    assert!(text(&output.stderr).contains("did you mean \"standup\"?"), "{}", text(&output.stderr));
+}

@@ -125,3 +125,60 @@ fn included_files_are_watched_too() {
         .unwrap();
     daemon.wait_for("schedule.applied", "\"added\":1");
 }
+
+#[test]
+fn a_secret_that_changed_is_read_again_when_somebody_asks() {
+    let place = Place::new("");
+    let secret = place.folder.path().join("secret");
+    let schedule = "[providers.elsewhere]\nkind = \"meeting-service\"\nbase_url = \"http://127.0.0.1:9\"\n\
+                    admin_secret = { file = \"secret\" }\n";
+    place.write(schedule);
+    let output = place.run(&["run"]);
+    assert_eq!(output.status.code(), Some(78), "a missing secret is no secret");
+    assert!(text(&output.stderr).contains("there is no file"), "{}", text(&output.stderr));
+
+    std::fs::write(&secret, "one").unwrap();
+    let mut daemon = place.start_ready();
+    std::fs::remove_file(&secret).unwrap();
+    assert_eq!(place.run(&["reload"]).status.code(), Some(78));
+    daemon.wait_for("schedule.invalid", "");
+    std::fs::write(&secret, "two").unwrap();
+    assert!(place.run(&["reload"]).status.success());
+    daemon.wait_for("schedule.mended", "");
+}
+
+#[test]
+fn warnings_are_told_once_and_what_would_go_is_named() {
+    let warned = rooms_due_now(2).replace(
+        "[defaults]",
+        "[providers.idle]\nkind = \"meeting-service\"\n[defaults]\nprovider = \"house\"",
+    ) + "[providers.house]\nkind = \"meeting-service\"\n";
+    let place = Place::new(&warned);
+    let mut daemon = place.start_ready();
+    place.write(&format!("{warned}# a comment\n"));
+    daemon.wait_for("schedule.unchanged", "");
+    place.write("");
+    let held = daemon.wait_for("schedule.held", "");
+    assert_eq!(held["examples"].as_str().unwrap().split(' ').collect::<Vec<_>>().len(), 4, "{held}");
+    let config = place.config();
+    assert!(held["accept_with"].as_str().unwrap().contains(config.to_str().unwrap()), "{held}");
+    daemon.signal("TERM");
+    let (_, log) = daemon.end();
+    assert_eq!(log.matches("schedule.warning").count(), 2, "no meeting uses it; no meetings: {log}");
+}
+
+#[test]
+fn another_daemons_store_is_not_taken_for_ones_own() {
+    let (one, other) = (Place::new(""), Place::new(""));
+    let _daemon = one.start_ready();
+    let config = std::fs::read_to_string(one.config()).unwrap();
+    let state = one.state();
+    std::fs::write(
+        other.config(),
+        config.replace("\"state\"", &format!("{:?}", state.display().to_string())),
+    )
+    .unwrap();
+    let output = other.run(&["reload", "--accept"]);
+    assert!(!output.status.success());
+    assert!(text(&output.stderr).contains("belongs to the daemon that runs on"), "{}", text(&output.stderr));
+}

@@ -322,3 +322,12 @@ async fn what_cannot_be_read_is_refused_in_the_envelope() {
     }
     world.enter_with("daily", "ann", json!({ "enableVideo": "1", "enableAudio": 0, "avatar": "x" })).await;
 }
+
+#[tokio::test]
+async fn the_id_in_a_link_leads_into_its_room_and_makes_no_other() {
+    let world = World::new();
+    let room = world.schedule("standup", json!({})).await;
+    let in_link = room["joinUrl"].as_str().unwrap().rsplit('/').next().unwrap().to_owned();
+    world.enter(&in_link, "ann").await;
+    assert_eq!(world.occupancy("standup").await, 1);
+}
