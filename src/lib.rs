@@ -14,7 +14,7 @@
 //! meeting_service  a server of its own: rooms, people, a page; knows nothing of the rest but the seams
 //! providers ────── one trait, a driver for each kind, one conformance suite for all
 //! transport ────── HTTP out: one request, one response
-//! store ────────── what survives a crash; nothing else knows SQL
+//! store ────────── what survives a crash; but for the meeting service, nothing else knows SQL
 //! config ───────── TOML → a valid Config, or located problems
 //! log ──────────── events with stable names and fields
 //! schedule ─ pure  recurrence, zones, expansion, identity
@@ -81,6 +81,7 @@ pub mod meeting_service;
 pub mod providers;
 pub mod schedule;
 pub mod seams;
+mod sqlite_file;
 pub mod store;
 pub mod transport;
 pub mod web;

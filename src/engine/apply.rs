@@ -5,8 +5,10 @@
 //! so that moving a series keeps its rooms; the rest is added or cancelled. The whole diff is worked out before any of it
 //! is written, and held when it would cancel too much.
 
+use super::horizon::{INSERTS_AT_ONCE, MATERIALISED_UNTIL};
 use super::lanes::LaneLimits;
-use super::{Engine, Reading, Turn, lane};
+use super::turn::Turn;
+use super::{Engine, Reading, lane};
 use crate::config::{Meeting, ReloadGuard};
 use crate::lifecycle::{Event, Occurrence, State, Times};
 use crate::log::{LogEvent, counted};
@@ -15,19 +17,11 @@ use crate::schedule::{Instance, TooMany};
 use crate::store::{Batch, MeetingSpec, Record, StoreError, StoredMeeting};
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use std::collections::{BTreeMap, HashMap};
-use std::ops::Range;
 use std::sync::Arc;
 
 /// Most occurrences of one meeting that are worked out at once. `check` refuses a schedule with half as many from now to
 /// the horizon; here those that have begun, and those since the last housekeeping, come in addition.
 const MOST_OCCURRENCES: usize = 2 * crate::config::MAX_OCCURRENCES_PER_MEETING;
-/// What the horizon should have reached longer ago than this is not made up for, however long the machine was off.
-const LOOK_BACK: TimeDelta = TimeDelta::days(8);
-/// The key of the instant up to which occurrences are in the store.
-const MATERIALISED_UNTIL: &str = "materialised_until_ms";
-/// Occurrences inserted in one transaction at most, so that the log file of the database stays small.
-const INSERTS_AT_ONCE: usize = 4_000;
-
 /// A schedule that can be put in force: valid, its providers made.
 pub struct Schedule {
     /// The meetings by id.
@@ -161,19 +155,19 @@ impl std::fmt::Display for ApplyError {
 impl std::error::Error for ApplyError {}
 
 /// Where an occurrence goes: the identity and the instance that the new schedule gives it.
-struct Moved<'a> {
-    id: String,
-    instance: &'a Instance,
+pub(super) struct Moved<'a> {
+    pub(super) id: String,
+    pub(super) instance: &'a Instance,
 }
 
 /// A diff in the making.
-struct Diff {
-    turn: Turn,
-    applied: Applied,
-    specs: Vec<(String, Arc<MeetingSpec>)>,
-    materialised_until: DateTime<Utc>,
+pub(super) struct Diff {
+    pub(super) turn: Turn,
+    pub(super) applied: Applied,
+    pub(super) specs: Vec<(String, Arc<MeetingSpec>)>,
+    pub(super) materialised_until: DateTime<Utc>,
     /// While the wall clock is ahead of the settled one: up to where it wants occurrences.
-    ahead_until: Option<DateTime<Utc>>,
+    pub(super) ahead_until: Option<DateTime<Utc>>,
 }
 
 impl Engine {
@@ -335,7 +329,7 @@ impl Engine {
 
     /// An occurrence that is in the schedule before and after.
     #[expect(clippy::too_many_arguments, reason = "the parts of one diff, passed through")]
-    fn diff_kept(
+    pub(super) fn diff_kept(
         &mut self,
         diff: &mut Diff,
         record: Record,
@@ -442,116 +436,8 @@ impl Engine {
         Ok(())
     }
 
-    fn insert_in_pieces(&mut self, inserts: Vec<Record>) -> Result<(), StoreError> {
-        let mut inserts = inserts.into_iter().peekable();
-        while inserts.peek().is_some() {
-            let piece: Vec<Record> = inserts.by_ref().take(INSERTS_AT_ONCE).collect();
-            let count = piece.len();
-            self.store.commit(&Batch { inserts: piece, ..Batch::default() })?;
-            self.tally.pending += count;
-            // Many pieces take their time, and what is due meanwhile does not wait for the last of them.
-            if inserts.peek().is_some() {
-                self.requeue();
-                self.turn();
-            }
-        }
-        Ok(())
-    }
-
-    fn materialised_until(&mut self) -> Result<Option<DateTime<Utc>>, StoreError> {
-        let text = self.store.meta(MATERIALISED_UNTIL)?;
-        Ok(text.and_then(|text| text.parse().ok()).and_then(DateTime::from_timestamp_millis))
-    }
-
-    /// Brings what the horizon reaches now into the store, and forgets what is past its retention.
-    pub(super) fn housekeep(&mut self) {
-        if let Err(error) = self.try_housekeep() {
-            self.store_failed(&error);
-        }
-    }
-
-    fn try_housekeep(&mut self) -> Result<(), StoreError> {
-        let reading = self.read_clock();
-        let Some(schedule) = self.in_force.take() else { return Ok(()) };
-        let outcome = self.extend_horizon(&schedule, reading);
-        let before = reading.now.settled - schedule.history;
-        self.in_force = Some(schedule);
-        outcome?;
-        // A piece at a time, so that a turn is never kept waiting for long; the next round brings the rest.
-        let occurrences = self.store.prune(before, INSERTS_AT_ONCE)?;
-        if occurrences > 0 {
-            let occurrences = u64::try_from(occurrences).unwrap_or(u64::MAX);
-            self.host.log(&LogEvent::StorePruned { occurrences });
-        }
-        Ok(())
-    }
-
-    fn extend_horizon(&mut self, schedule: &Schedule, reading: Reading) -> Result<(), StoreError> {
-        let now = reading.now;
-        let until = now.settled + schedule.horizon;
-        if let Some(from) = self.materialised_until()?.filter(|from| *from < until) {
-            let from = from.max(now.settled - LOOK_BACK);
-            self.materialise(schedule, from..until, from, reading)?;
-            let meta = vec![(MATERIALISED_UNTIL, Some(until.timestamp_millis().to_string()))];
-            self.store.commit(&Batch { meta, ..Batch::default() })?;
-        }
-        if now.wall > now.settled {
-            // What begins by the wall clock is opened, whether that is right or not; but it may be years off, and
-            // nothing between is made up for before it is believed.
-            let from = until.max(now.wall - LOOK_BACK);
-            self.materialise(schedule, from..now.wall + schedule.horizon, now.wall, reading)?;
-        }
-        Ok(())
-    }
-
-    /// Brings the occurrences that begin in `window` into the store, but none that is over at `over_at`.
-    fn materialise(
-        &mut self,
-        schedule: &Schedule,
-        window: Range<DateTime<Utc>>,
-        over_at: DateTime<Utc>,
-        reading: Reading,
-    ) -> Result<(), StoreError> {
-        let mut inserts = Vec::new();
-        let mut diff = Diff {
-            turn: Turn::default(),
-            applied: Applied::default(),
-            specs: Vec::new(),
-            materialised_until: window.end,
-            ahead_until: None,
-        };
-        for meeting in schedule.meetings.values() {
-            let Ok(mut given) = instances(meeting, window.start, window.end) else {
-                self.tell_too_many(meeting);
-                continue;
-            };
-            let ids: Vec<String> = given.keys().cloned().collect();
-            // In the store already: one that an edit or an override had moved beyond the horizon, or moves back into it.
-            for record in self.store.by_id(&ids)? {
-                let Some(instance) = given.remove(&record.id) else { continue };
-                let life = &record.occurrence;
-                let is_as_given = (life.times.starts_at, life.times.ends_at)
-                    == (instance.starts_at, instance.ends_at)
-                    && life.state != State::Cancelled;
-                if let (Some(spec), false) = (self.specs.get(&meeting.id).cloned(), is_as_given) {
-                    let moved = Moved { id: record.id.clone(), instance: &instance };
-                    self.diff_kept(&mut diff, record, &moved, meeting, &spec, false, reading);
-                }
-            }
-            given.retain(|_, instance| instance.ends_at > over_at);
-            inserts.extend(given.into_iter().map(|(id, i)| new_record(id, i, meeting, reading.now.wall)));
-        }
-        if !inserts.is_empty() || !diff.turn.batch.is_empty() {
-            self.store.commit(&diff.turn.batch)?;
-            self.requeue();
-            self.committed(diff.turn, reading);
-            self.insert_in_pieces(inserts)?;
-        }
-        Ok(())
-    }
-
     /// `check` refuses this; a horizon that grew while the daemon was down can still bring it here.
-    fn tell_too_many(&self, meeting: &Meeting) {
+    pub(super) fn tell_too_many(&self, meeting: &Meeting) {
         let problem = format!(
             "meeting {:?} has more than {MOST_OCCURRENCES} occurrences within the horizon: they stay as they are",
             meeting.id
@@ -593,7 +479,7 @@ fn spec(meeting: &Meeting) -> MeetingSpec {
 }
 
 /// What the rules give between `from` and `until`, by identity.
-fn instances(
+pub(super) fn instances(
     meeting: &Meeting,
     from: DateTime<Utc>,
     until: DateTime<Utc>,
@@ -610,7 +496,7 @@ fn longest(meeting: &Meeting) -> TimeDelta {
     overrides.fold(series.duration, TimeDelta::max)
 }
 
-fn new_record(id: String, instance: Instance, meeting: &Meeting, wall: DateTime<Utc>) -> Record {
+pub(super) fn new_record(id: String, instance: Instance, meeting: &Meeting, wall: DateTime<Utc>) -> Record {
     let occurrence = Occurrence::planned(Times { starts_at: instance.starts_at, ends_at: instance.ends_at });
     Record {
         seq: 0,

@@ -1,7 +1,7 @@
 //! The engine: claims what is due, steps it, commits, performs, and feeds the results back.
 //!
 //! One turn takes the answers that came back and the occurrences that are due, steps each through
-//! [`lifecycle::step()`], commits all transitions in one transaction and only then makes the calls,
+//! [`lifecycle::step()`](crate::lifecycle::step()), commits all transitions in one transaction and only then makes the calls,
 //! at most so many at once as a provider allows. A turn whose commit fails has not happened: nothing was called, and
 //! answers wait for the next one.
 //!
@@ -12,28 +12,30 @@
 
 mod apply;
 mod clock_guard;
+mod horizon;
 mod lanes;
 mod perform;
 mod report;
 #[cfg(test)]
 mod tests;
+mod turn;
 
 pub use apply::{Applied, ApplyError, ProviderSetup, Schedule};
 pub use lanes::LaneLimits;
 
-use crate::lifecycle::{self, Call, Event, State};
+use crate::lifecycle::Event;
 use crate::seams::{Clock, Entropy, Host, HostState};
-use crate::store::{Batch, Counts, DueKey, HistoryEntry, MeetingSpec, Record, Store, StoreError};
+use crate::store::{Batch, Counts, DueKey, MeetingSpec, Store, StoreError};
 use crate::transport::DateWitness;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 use clock_guard::{ClockChange, ClockGuard, Reading};
 use lanes::Lane;
 use perform::{CallResult, InFlight};
-use report::Report;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
+use turn::Turn;
 
 /// The engine wakes at least this often.
 pub const LONGEST_NAP: Duration = Duration::from_secs(15);
@@ -131,20 +133,6 @@ pub struct Engine {
     tally: Counts,
     /// The last line told to the service manager.
     status_line: String,
-}
-
-/// What a turn gathers before it commits.
-#[derive(Default)]
-struct Turn {
-    batch: Batch,
-    /// What to tell once it is committed.
-    reports: Vec<Report>,
-    /// What to call once it is committed.
-    calls: Vec<(Record, Call)>,
-    /// The occurrences in `batch.updates`.
-    written: HashSet<i64>,
-    /// The results that it deals with.
-    results: Vec<CallResult>,
 }
 
 impl Engine {
@@ -299,57 +287,6 @@ impl Engine {
         self.requeue();
     }
 
-    fn try_turn(&mut self, reading: Reading) -> Result<Duration, StoreError> {
-        if !self.is_configured {
-            return Ok(LONGEST_NAP);
-        }
-        if self.is_rearm_due {
-            self.store.rearm(reading.now.wall)?;
-            self.is_rearm_due = false;
-            // The horizon has moved with the clock.
-            self.housekeep();
-        }
-        if self.queued_until.wake_at > reading.now.wall {
-            // The clock went back, by less than counts as a step: what was queued may not be due any more.
-            self.requeue();
-        }
-        let mut turn = Turn::default();
-        let outcome = if self.is_one_by_one {
-            self.take_results(&mut turn, reading, 1);
-            Ok(())
-        } else {
-            let ticks = self.take_in(reading)?;
-            self.take_results(&mut turn, reading, usize::MAX);
-            self.gather(&mut turn, &ticks, reading)
-        };
-        let outcome = outcome.and_then(|()| match turn.batch.is_empty() {
-            true => Ok(()),
-            false => self.store.commit(&turn.batch),
-        });
-        if let Err(error) = outcome {
-            let is_isolated = error.is_refusal() && self.isolate(&mut turn);
-            self.undone(turn);
-            if is_isolated {
-                self.requeue();
-                return Ok(Duration::ZERO);
-            }
-            return Err(error);
-        }
-        if self.is_one_by_one {
-            self.is_one_by_one = !self.results.is_empty();
-            self.committed(turn, reading);
-            return Ok(Duration::ZERO);
-        }
-        if self.committed(turn, reading) {
-            return Ok(Duration::ZERO);
-        }
-        let nap = self.nap(reading)?;
-        if !nap.is_zero() {
-            self.tell_status()?;
-        }
-        Ok(nap)
-    }
-
     fn ready(&mut self) {
         let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
         let next_at = self.store.next_due(self.queued_until).ok().flatten().map(crate::log::Time);
@@ -386,246 +323,6 @@ impl Engine {
         Ok(())
     }
 
-    /// Steps what was noticed to be due, and what can be called.
-    fn gather(&mut self, turn: &mut Turn, ticks: &[i64], reading: Reading) -> Result<(), StoreError> {
-        for record in self.load(ticks)? {
-            if !turn.written.contains(&record.seq) {
-                self.step(turn, record.clone(), record, &Event::Tick, reading);
-            }
-        }
-        self.claim(turn, reading)
-    }
-
-    /// The store refused this turn. One answer that makes no sense must not keep all others waiting: each is tried by
-    /// itself, and the one that is refused even so counts as a failed call. Returns whether that changes anything.
-    fn isolate(&mut self, turn: &mut Turn) -> bool {
-        if turn.results.is_empty() {
-            return false;
-        }
-        if !std::mem::replace(&mut self.is_one_by_one, true) {
-            return true;
-        }
-        turn.results.iter_mut().all(CallResult::refuse)
-    }
-
-    /// A turn that did not become durable has not happened: its calls are not made, its results wait for the next one.
-    fn undone(&mut self, turn: Turn) {
-        for (record, _) in &turn.calls {
-            lane(&mut self.lanes, &record.provider).came_back();
-        }
-        self.results.extend(turn.results);
-    }
-
-    /// Brings what is due now from the store to the queues. Returns what a full queue would keep from noticing that its
-    /// time has come.
-    fn take_in(&mut self, reading: Reading) -> Result<Vec<i64>, StoreError> {
-        let mut ticks = Vec::new();
-        let due = self.store.due(self.queued_until, reading.now.wall, INTAKE)?;
-        for entry in due {
-            self.queued_until = entry.key;
-            // Its result, which always comes, queues it again.
-            if self.in_flight.contains_key(&entry.key.seq) {
-                continue;
-            }
-            let lane = lane(&mut self.lanes, &entry.provider);
-            if !entry.is_planned && !lane.is_free(reading.boot) {
-                ticks.push(entry.key.seq);
-            }
-            lane.push(&entry);
-        }
-        Ok(ticks)
-    }
-
-    /// Steps what came back, at most `limit` results.
-    fn take_results(&mut self, turn: &mut Turn, reading: Reading, limit: usize) {
-        let results: Vec<CallResult> = self.results.drain(..self.results.len().min(limit)).collect();
-        for result in results {
-            if !self.is_awaited(&result) {
-                continue;
-            }
-            let Some(in_flight) = self.in_flight.get(&result.seq) else { continue };
-            let before = in_flight.record.clone();
-            let record = Record { call: None, ..before.clone() };
-            let answer = self.understand(&result, &record, reading);
-            self.step(turn, before, record, &Event::Answered(answer), reading);
-            turn.results.push(result);
-        }
-    }
-
-    /// Takes from each queue as much as its provider has room for, the most urgent first.
-    fn claim(&mut self, turn: &mut Turn, reading: Reading) -> Result<(), StoreError> {
-        let names: Vec<String> = self.lanes.keys().cloned().collect();
-        for name in names {
-            let mut stepped = 0;
-            while stepped < TURN_SIZE {
-                let Some(lane) = self.lanes.get_mut(&name) else { break };
-                let places = lane.places(reading.boot).min(TURN_SIZE - stepped);
-                let seqs: Vec<i64> = std::iter::from_fn(|| lane.pop()).take(places).collect();
-                if seqs.is_empty() {
-                    break;
-                }
-                stepped += seqs.len();
-                for record in self.load(&seqs)? {
-                    self.claim_one(turn, record, reading);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn claim_one(&mut self, turn: &mut Turn, record: Record, reading: Reading) {
-        // In flight already, written in this turn (it comes again), or moved later since it was queued.
-        let is_stale = self.in_flight.contains_key(&record.seq)
-            || turn.written.contains(&record.seq)
-            || record.wake_at.is_none_or(|at| at > reading.now.wall);
-        if !is_stale {
-            self.step(turn, record.clone(), record, &Event::Due, reading);
-        }
-    }
-
-    /// Loads records, each by itself where one is damaged, so that it does not stop the others.
-    fn load(&mut self, seqs: &[i64]) -> Result<Vec<Record>, StoreError> {
-        match self.store.load(seqs) {
-            Err(StoreError::BadRow { .. }) if seqs.len() > 1 => {
-                let mut records = Vec::with_capacity(seqs.len());
-                for seq in seqs {
-                    records.extend(self.load(&[*seq])?);
-                }
-                Ok(records)
-            }
-            Err(error @ StoreError::BadRow { .. }) => {
-                self.host.log(&crate::log::LogEvent::StoreFailed { error: &error.to_string() });
-                Ok(Vec::new())
-            }
-            outcome => outcome,
-        }
-    }
-
-    /// Steps one record and notes in the turn what comes of it. `before` is what the store holds.
-    fn step(&mut self, turn: &mut Turn, before: Record, record: Record, event: &Event, reading: Reading) {
-        // A meeting without rules cannot be: they are written with its occurrences.
-        if let Some(spec) = self.specs.get(&record.meeting).cloned() {
-            self.step_by(&spec, turn, before, record, event, reading);
-        }
-    }
-
-    fn step_by(
-        &mut self,
-        spec: &Arc<MeetingSpec>,
-        turn: &mut Turn,
-        before: Record,
-        mut record: Record,
-        event: &Event,
-        reading: Reading,
-    ) {
-        let wall = reading.now.wall;
-        let transition = lifecycle::step(&record.occurrence, event.clone(), &spec.policy, reading.now);
-        record.occurrence = transition.next;
-        record.wake_at = transition.wake_at;
-        if let Some(last) = transition.changes.last() {
-            if last.from != last.to || transition.changes.len() > 1 {
-                record.changed_at = wall;
-            }
-            turn.batch.history.extend(transition.changes.iter().map(|change| HistoryEntry {
-                seq: record.seq,
-                at: wall,
-                generation: record.occurrence.generation,
-                change: *change,
-                detail: report::detail(&record, *change),
-            }));
-        }
-        if record.occurrence.generation != before.occurrence.generation {
-            record.marker = None;
-        }
-        if let Some(call) = transition.call {
-            if call == Call::Create && record.marker.is_none() {
-                record.marker = Some(self.entropy.token());
-            }
-            lane(&mut self.lanes, &record.provider).sent(reading.boot);
-            record.call = Some(call);
-        }
-        if record.call.is_some() {
-            // Nothing is due before the call comes back.
-            record.wake_at = before.wake_at.or(Some(wall));
-        } else if *event == Event::Due && record.wake_at.is_some_and(|at| at <= wall) {
-            record.wake_at = Some(wall + IDLE_PAUSE);
-        } else if record.wake_at.is_some_and(|at| at <= wall)
-            && let Some(since) = before.wake_at.filter(|at| *at <= wall)
-        {
-            // Due as before: it keeps its place, else the store would bring it again and again as long as its
-            // provider is busy.
-            record.wake_at = Some(since);
-        }
-        if record == before {
-            return;
-        }
-        turn.calls.extend(transition.call.map(|call| (record.clone(), call)));
-        turn.reports.push(Report::new(before, &record, transition.changes, event, spec.clone(), wall));
-        turn.written.insert(record.seq);
-        turn.batch.updates.push(record);
-    }
-
-    /// The turn is durable: brings memory in line, tells, and calls. Returns whether more is due at once.
-    fn committed(&mut self, mut turn: Turn, reading: Reading) -> bool {
-        for result in turn.results.drain(..) {
-            if let Some(in_flight) = self.in_flight.remove(&result.seq) {
-                lane(&mut self.lanes, &in_flight.record.provider).came_back();
-            }
-        }
-        let mut has_more = false;
-        for record in &turn.batch.updates {
-            has_more |= self.written(record, reading.now.wall);
-        }
-        let inserted = turn.batch.inserts.len();
-        self.tally.pending += inserted;
-        for report in &turn.reports {
-            report.count(&mut self.tally);
-            report.tell(&*self.host);
-        }
-        for (record, call) in turn.calls.drain(..) {
-            self.perform(record, call);
-        }
-        has_more
-    }
-
-    /// A record was written: queues it where the store's order would not bring it (any more). Returns whether it is due.
-    fn written(&mut self, record: &Record, wall: DateTime<Utc>) -> bool {
-        if record.call.is_some() {
-            if let Some(in_flight) = self.in_flight.get_mut(&record.seq) {
-                in_flight.record.clone_from(record);
-            }
-            return false;
-        }
-        let Some(wake_at) = record.wake_at else { return false };
-        let key = DueKey { wake_at, seq: record.seq };
-        if key <= self.queued_until {
-            let life = &record.occurrence;
-            let is_to_make = matches!(life.state, State::Planned | State::Creating);
-            let due = crate::store::Due {
-                key,
-                provider: record.provider.clone(),
-                is_planned: life.state == State::Planned,
-                deadline: if is_to_make { life.times.starts_at } else { wake_at },
-            };
-            lane(&mut self.lanes, &record.provider).push(&due);
-        }
-        wake_at <= wall
-    }
-
-    /// How long nothing will be due.
-    fn nap(&mut self, reading: Reading) -> Result<Duration, StoreError> {
-        let mut nap = LONGEST_NAP;
-        if let Some(next) = self.store.next_due(self.queued_until)? {
-            nap = nap.min((next - reading.now.wall).to_std().unwrap_or(Duration::ZERO));
-        }
-        for lane in self.lanes.values().filter(|lane| lane.has_queue()) {
-            if let Some(free_at) = lane.free_at() {
-                nap = nap.min(free_at.saturating_sub(reading.boot));
-            }
-        }
-        Ok(nap)
-    }
-
     /// Takes no more work, waits for the calls in flight, and records what came back. What did not is found at the next
     /// start.
     async fn stop(mut self, signal: &'static str) {
@@ -646,22 +343,6 @@ impl Engine {
             }
         }
         self.host.log(&LogEvent::DaemonStopped { calls_given_up: count(self.in_flight.len()) });
-    }
-
-    /// Commits what came back, without claiming anything.
-    fn record_results(&mut self) {
-        let reading = self.read_clock();
-        let mut turn = Turn::default();
-        self.take_results(&mut turn, reading, usize::MAX);
-        match self.store.commit(&turn.batch) {
-            Ok(()) => {
-                self.committed(turn, reading);
-            }
-            Err(error) => {
-                self.undone(turn);
-                self.store_failed(&error);
-            }
-        }
     }
 }
 

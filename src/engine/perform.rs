@@ -1,9 +1,9 @@
 //! Calls to providers: how they leave, and what their results mean.
 
 use super::{Engine, Reading};
-use crate::lifecycle::{Answer, Call, Failure, FailureKind, Sight, backoff};
+use crate::lifecycle::{Answer, Call, Failure, FailureKind, backoff};
 use crate::log::{LogEvent, Time};
-use crate::providers::{Provider, ProviderError, Room, RoomRequest, RoomView};
+use crate::providers::{Provider, ProviderError, Room, RoomRequest, Sight};
 use crate::store::{MeetingSpec, Record};
 use crate::transport::LONGEST_PAUSE;
 use chrono::TimeDelta;
@@ -54,7 +54,7 @@ impl CallResult {
 enum Outcome {
     Create(Result<Room, ProviderError>),
     Find(Result<Option<Room>, ProviderError>),
-    Look(Result<RoomView, ProviderError>),
+    Look(Result<Sight, ProviderError>),
     Update(Result<Room, ProviderError>),
     Close(Result<(), ProviderError>),
 }
@@ -169,7 +169,7 @@ impl Engine {
             Failure { kind, message, retry_at }
         };
         let answer = match result.outcome.clone() {
-            Outcome::Create(made) => Answer::Create(made.map(lifecycle_room).map_err(&mut failure)),
+            Outcome::Create(made) => Answer::Create(made.map_err(&mut failure)),
             Outcome::Find(Ok(None)) => {
                 // "None" is believed only when a room made just before would be visible by now.
                 let visible_at = record.occurrence.asked_at.map_or(wall, |asked_at| asked_at + find_lag);
@@ -180,14 +180,9 @@ impl Engine {
                     Err(Failure { kind: FailureKind::Unknown, message, retry_at: visible_at })
                 })
             }
-            Outcome::Find(found) => {
-                Answer::Find(found.map(|room| room.map(lifecycle_room)).map_err(&mut failure))
-            }
-            Outcome::Look(seen) => Answer::Look(
-                seen.map(|view| Sight { is_open: view.is_open, occupancy: view.occupancy })
-                    .map_err(&mut failure),
-            ),
-            Outcome::Update(made) => Answer::Update(made.map(lifecycle_room).map_err(&mut failure)),
+            Outcome::Find(found) => Answer::Find(found.map_err(&mut failure)),
+            Outcome::Look(seen) => Answer::Look(seen.map_err(&mut failure)),
+            Outcome::Update(made) => Answer::Update(made.map_err(&mut failure)),
             Outcome::Close(done) => Answer::Close(done.map_err(&mut failure)),
         };
         if let (Some(until), Some(lane)) = (limited_until, lane) {
@@ -246,8 +241,4 @@ fn request(record: &Record, spec: &MeetingSpec) -> RoomRequest {
         settings: spec.settings.clone(),
         passthrough: spec.passthrough.clone(),
     }
-}
-
-fn lifecycle_room(room: Room) -> crate::lifecycle::Room {
-    crate::lifecycle::Room { id: room.id, join_url: room.join_url, host_url: room.host_url }
 }

@@ -76,7 +76,7 @@ pub enum Answer {
 pub struct Sight {
     /// People can be in it.
     pub is_open: bool,
-    /// How many are; `None` is unknown.
+    /// How many are; `None` is *unknown*, which is never "empty".
     pub occupancy: Option<u32>,
 }
 

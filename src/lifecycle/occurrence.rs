@@ -12,14 +12,14 @@ pub struct Times {
     pub ends_at: DateTime<Utc>,
 }
 
-/// What the lifecycle knows of a room: enough to name it. Its links stay with it for status and log.
+/// A room as the service made it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Room {
     /// The provider's id.
     pub id: String,
-    /// The link for everybody.
+    /// The link for everybody. Whoever has it can join: it is in few events of the log.
     pub join_url: String,
-    /// The host's link: a secret.
+    /// The link that gives the host's rights: always a secret.
     pub host_url: Option<String>,
 }
 

@@ -1,17 +1,16 @@
 //! The service's own SQLite file: its schema, its permissions, and the admin secret in it.
 
 use crate::seams::Entropy;
+use crate::sqlite_file::{OpenError, Schema, describe};
 use rusqlite::{Connection, OptionalExtension as _};
 use secrecy::SecretString;
 use std::fs::{OpenOptions, Permissions};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-/// Marks the file as ours (`PRAGMA application_id`): the letters `cnvm`.
-const APPLICATION_ID: i64 = 0x636e_766d;
-
-/// One script for each schema version, in order.
-const MIGRATIONS: &[&str] = &[include_str!("schema/0001_initial.sql")];
+/// The letters `cnvm`.
+const SCHEMA: Schema =
+    Schema { application_id: 0x636e_766d, migrations: &[include_str!("schema/0001_initial.sql")] };
 
 /// Why the service could not open its file or start.
 #[derive(Debug)]
@@ -49,10 +48,12 @@ pub enum ServiceError {
 impl std::fmt::Display for ServiceError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Database { path, .. } => {
-                write!(f, "meeting service: cannot use the database {}", path.display())
+            Self::Database { path, source } => {
+                write!(f, "meeting service {}: {}", path.display(), describe(source))
             }
-            Self::Io { path, .. } => write!(f, "meeting service: cannot start on {}", path.display()),
+            Self::Io { path, source } => {
+                write!(f, "meeting service: cannot start on {}: {source}", path.display())
+            }
             Self::TooNew { path, found, known } => write!(
                 f,
                 "meeting service: {} was written by a newer convened (schema {found}, this one knows up to {known}): \
@@ -68,15 +69,7 @@ impl std::fmt::Display for ServiceError {
     }
 }
 
-impl std::error::Error for ServiceError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Database { source, .. } => Some(source),
-            Self::Io { source, .. } => Some(source),
-            Self::TooNew { .. } | Self::NotOurs { .. } => None,
-        }
-    }
-}
+impl std::error::Error for ServiceError {}
 
 /// Opens the file, makes it if it is not there, and brings its schema up to date in one transaction.
 pub(super) fn open(path: &Path) -> Result<Connection, ServiceError> {
@@ -95,53 +88,12 @@ pub(super) fn open(path: &Path) -> Result<Connection, ServiceError> {
     file.set_permissions(Permissions::from_mode(0o600)).map_err(io)?;
     drop(file);
     let mut connection = Connection::open(path).map_err(database)?;
-    let version = check_version(&connection, path)?;
-    // FULL: an answer that was given outlives a power cut.
-    connection
-        .execute_batch(
-            "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
-             PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16000;",
-        )
-        .map_err(database)?;
-    migrate(&mut connection, version).map_err(database)?;
-    connection.set_prepared_statement_cache_capacity(64);
+    SCHEMA.prepare(&mut connection, 64).map_err(|error| match error {
+        OpenError::Database(source) => database(source),
+        OpenError::TooNew { found, known } => ServiceError::TooNew { path: path.to_owned(), found, known },
+        OpenError::NotOurs { .. } => ServiceError::NotOurs { path: path.to_owned() },
+    })?;
     Ok(connection)
-}
-
-/// The schema version of the file, 0 for an empty one.
-fn check_version(connection: &Connection, path: &Path) -> Result<usize, ServiceError> {
-    let number = |sql: &str| {
-        connection
-            .query_row(sql, [], |row| row.get::<_, i64>(0))
-            .map_err(|source| ServiceError::Database { path: path.to_owned(), source })
-    };
-    let version = number("PRAGMA user_version")?;
-    let application_id = number("PRAGMA application_id")?;
-    if application_id != APPLICATION_ID && number("SELECT count(*) FROM sqlite_schema")? > 0 {
-        return Err(ServiceError::NotOurs { path: path.to_owned() });
-    }
-    match usize::try_from(version) {
-        Ok(version) if version <= MIGRATIONS.len() => Ok(version),
-        _ => Err(ServiceError::TooNew {
-            path: path.to_owned(),
-            found: version,
-            known: i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX),
-        }),
-    }
-}
-
-/// Applies the migrations that are missing, all or none.
-fn migrate(connection: &mut Connection, version: usize) -> rusqlite::Result<()> {
-    if version == MIGRATIONS.len() {
-        return Ok(());
-    }
-    let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-    for script in MIGRATIONS.iter().skip(version) {
-        transaction.execute_batch(script)?;
-    }
-    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
-    transaction.pragma_update(None, "user_version", i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX))?;
-    transaction.commit()
 }
 
 /// The secret of the administrative calls: read from the file, or made at the first start.

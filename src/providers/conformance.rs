@@ -91,7 +91,7 @@ pub(crate) async fn keeps_the_contract(provider: &dyn Provider, backstage: &dyn 
         assert!(matches!(closed, Ok(()) | Err(ProviderError::NotFound)), "{closed:?}");
     }
     let is_seen_open = |seen| match seen {
-        Ok(super::RoomView { is_open, occupancy }) => is_open || occupancy != Some(0),
+        Ok(super::Sight { is_open, occupancy }) => is_open || occupancy != Some(0),
         Err(ProviderError::NotFound) => false,
         Err(error) => panic!("looking at a closed room: {error}"),
     };

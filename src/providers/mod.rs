@@ -8,6 +8,8 @@
 mod conformance;
 pub mod meeting_service;
 
+pub use crate::lifecycle::{Room, Sight};
+
 use crate::seams::BoxFuture;
 use chrono::{DateTime, TimeDelta, Utc};
 use std::collections::BTreeMap;
@@ -40,7 +42,7 @@ pub trait Provider: Send + Sync {
     ///
     /// # Errors
     /// [`ProviderError::NotFound`] only when the service says definitely that there is no such room.
-    fn look<'a>(&'a self, room_id: &'a str) -> BoxFuture<'a, Result<RoomView, ProviderError>>;
+    fn look<'a>(&'a self, room_id: &'a str) -> BoxFuture<'a, Result<Sight, ProviderError>>;
 
     /// Brings title, times and settings of the room in line with `request`. Safe to repeat.
     ///
@@ -143,32 +145,6 @@ pub enum Recording {
     Cloud,
     /// On the host's machine.
     Local,
-}
-
-/// A room as the service made it.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Room {
-    /// The vendor's id.
-    pub id: String,
-    /// The link for everybody. Counts as a secret outside the log's own `join_url` field.
-    pub join_url: String,
-    /// The link that gives the host's rights: always a secret.
-    pub host_url: Option<String>,
-}
-
-impl std::fmt::Debug for Room {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Room").field("id", &self.id).finish_non_exhaustive()
-    }
-}
-
-/// What was seen of a room.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RoomView {
-    /// Whether people can be in it.
-    pub is_open: bool,
-    /// How many are in it; `None` is *unknown*, which is never "empty".
-    pub occupancy: Option<u32>,
 }
 
 /// What an account can and cannot do. `check` and `plan` report from it what a schedule asks in vain.

@@ -205,7 +205,7 @@ impl std::fmt::Display for StoreError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Database { path, source } => {
-                write!(f, "store {}: {}", path.display(), describe(source))
+                write!(f, "store {}: {}", path.display(), crate::sqlite_file::describe(source))
             }
             Self::BadRow { id, what } => write!(f, "the store's record of {id:?} is damaged: {what}"),
             Self::TooNew { path, found, known } => write!(
@@ -224,22 +224,6 @@ impl std::fmt::Display for StoreError {
 }
 
 impl std::error::Error for StoreError {}
-
-/// SQLite's words, with what an operator can do about the usual ones.
-fn describe(error: &rusqlite::Error) -> String {
-    use rusqlite::ErrorCode;
-    let hint = match error.sqlite_error_code() {
-        Some(ErrorCode::DiskFull) => " (free some space: work goes on by itself)",
-        Some(ErrorCode::ReadOnly) => " (the file or its folder is read only for this user)",
-        Some(ErrorCode::CannotOpen) => " (does the folder exist, and may this user write there?)",
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => " (another program holds it)",
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-            " (the file is damaged: restore it from a backup)"
-        }
-        _ => "",
-    };
-    format!("{error}{hint}")
-}
 
 /// The call of that name.
 fn call_from_name(name: &str) -> Option<Call> {

@@ -4,15 +4,14 @@ use super::{
     Batch, Counts, Due, DueKey, HistoryEntry, Record, Store, StoreError, StoredMeeting, call_from_name,
 };
 use crate::lifecycle::{Call, Occurrence, Reason, Room, State, Times, Verdict};
+use crate::sqlite_file::{OpenError, Schema};
 use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Row, Statement, params};
 use std::path::{Path, PathBuf};
 
-/// Marks the file as ours (`PRAGMA application_id`): the letters `cnvd`.
-const APPLICATION_ID: i64 = 0x636e_7664;
-
-/// One script for each schema version, in order.
-const MIGRATIONS: &[&str] = &[include_str!("schema/0001_initial.sql")];
+/// The letters `cnvd`.
+const SCHEMA: Schema =
+    Schema { application_id: 0x636e_7664, migrations: &[include_str!("schema/0001_initial.sql")] };
 
 /// A column list, in the order of [`read_record`] and [`bind_record`].
 const COLUMNS: &str = "seq, id, meeting, provider, title, state, reason, generation, starts_at_ms, ends_at_ms, \
@@ -59,8 +58,8 @@ impl SqliteStore {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&path, flags).map_err(&error)?;
         connection.busy_timeout(std::time::Duration::from_secs(5)).map_err(&error)?;
-        match check_version(&connection, &path)? {
-            version if version == MIGRATIONS.len() => {}
+        match SCHEMA.version(&connection).map_err(unusable(&path))? {
+            version if version == SCHEMA.newest() => {}
             version => {
                 let what = format!(
                     "its schema is version {version}: start the daemon once, it brings it up to date"
@@ -75,17 +74,7 @@ impl SqliteStore {
     fn with(connection: rusqlite::Result<Connection>, path: PathBuf) -> Result<Self, StoreError> {
         let error = database(&path);
         let mut connection = connection.map_err(&error)?;
-        let version = check_version(&connection, &path)?;
-        // FULL: a commit that was acknowledged outlives a power cut. Temporary files stay in memory, as the hardened
-        // unit leaves no folder for them.
-        connection
-            .execute_batch(
-                "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
-                 PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16000;",
-            )
-            .map_err(&error)?;
-        migrate(&mut connection, version).map_err(&error)?;
-        connection.set_prepared_statement_cache_capacity(32);
+        SCHEMA.prepare(&mut connection, 32).map_err(unusable(&path))?;
         // Numbers only have to grow; the clustering key makes the greatest one dear to find, so it is kept aside.
         let last_history = connection
             .query_row("SELECT value FROM meta WHERE key = 'last_history'", [], |row| row.get::<_, String>(0))
@@ -356,40 +345,20 @@ fn database(path: &Path) -> impl Fn(rusqlite::Error) -> StoreError + use<> {
     move |source| StoreError::Database { path: path.clone(), source }
 }
 
-/// The schema version of the file, 0 for an empty one.
-fn check_version(connection: &Connection, path: &Path) -> Result<usize, StoreError> {
-    let error = database(path);
-    let pragma = |name| connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0));
-    let version = pragma("user_version").map_err(&error)?;
-    let application_id = pragma("application_id").map_err(&error)?;
-    let tables: i64 =
-        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(&error)?;
-    if application_id != APPLICATION_ID && tables > 0 {
-        let what = format!("a SQLite database with application id {application_id:#x}");
-        return Err(StoreError::NotAStore { path: path.to_owned(), what });
+/// Why the file cannot be used, with its path.
+fn unusable(path: &Path) -> impl Fn(OpenError) -> StoreError + use<> {
+    let path = path.to_owned();
+    move |error| {
+        let path = path.clone();
+        match error {
+            OpenError::Database(source) => StoreError::Database { path, source },
+            OpenError::TooNew { found, known } => StoreError::TooNew { path, found, known },
+            OpenError::NotOurs { application_id } => {
+                let what = format!("a SQLite database with application id {application_id:#x}");
+                StoreError::NotAStore { path, what }
+            }
+        }
     }
-    match usize::try_from(version) {
-        Ok(version) if version <= MIGRATIONS.len() => Ok(version),
-        _ => Err(StoreError::TooNew {
-            path: path.to_owned(),
-            found: version,
-            known: i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX),
-        }),
-    }
-}
-
-/// Applies the migrations that are missing, all or none.
-fn migrate(connection: &mut Connection, version: usize) -> rusqlite::Result<()> {
-    if version == MIGRATIONS.len() {
-        return Ok(());
-    }
-    let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-    for script in MIGRATIONS.iter().skip(version) {
-        transaction.execute_batch(script)?;
-    }
-    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
-    transaction.pragma_update(None, "user_version", i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX))?;
-    transaction.commit()
 }
 
 fn write_meta(connection: &Connection, key: &str, value: Option<&str>) -> rusqlite::Result<()> {

@@ -3,14 +3,15 @@
 
 use super::super::*;
 use crate::config::{Meeting, ReloadGuard};
-use crate::lifecycle::{Extend, OnRemoved, Policy};
+use crate::lifecycle::{Extend, OnRemoved, Policy, State};
 use crate::log::LogEvent;
 use crate::providers::{
-    Capabilities, Provider, ProviderError, Room, RoomRequest, RoomView, Settings as RoomSettings,
+    Capabilities, Provider, ProviderError, Room, RoomRequest, Settings as RoomSettings, Sight,
 };
 use crate::schedule::{Repeat, Rule, Series};
 use crate::seams::BoxFuture;
-use crate::store::SqliteStore;
+use crate::store::{Record, SqliteStore};
+use chrono::{DateTime, Utc};
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -228,10 +229,10 @@ impl Provider for FakeProvider {
         }))
     }
 
-    fn look<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<RoomView, ProviderError>> {
+    fn look<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Sight, ProviderError>> {
         Box::pin(self.shared.call("look", move |truth| {
             let room = truth.rooms.get(id).ok_or(ProviderError::NotFound)?;
-            Ok(RoomView { is_open: room.is_open, occupancy: Some(room.people) })
+            Ok(Sight { is_open: room.is_open, occupancy: Some(room.people) })
         }))
     }
 

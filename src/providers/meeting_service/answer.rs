@@ -1,7 +1,7 @@
 //! What an answer of the service, or the lack of one, means.
 
 use crate::meeting_service::codes;
-use crate::providers::{ProviderError, Room, RoomView};
+use crate::providers::{ProviderError, Room, Sight};
 use crate::transport::{TransportError, retry_after};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -126,12 +126,12 @@ pub(super) fn room(verb: Verb, data: &Value) -> Result<Room, ProviderError> {
 }
 
 /// The room's state in an answer.
-pub(super) fn view(data: &Value) -> Result<RoomView, ProviderError> {
+pub(super) fn view(data: &Value) -> Result<Sight, ProviderError> {
     let Some(is_open) = data["isOpen"].as_bool() else {
         return Err(Verb::Look.doubt("the answer does not say whether the room is open".to_owned()));
     };
     // A number that is missing or cannot be is "unknown", never "empty"; in a closed room nobody can be.
     let occupancy =
         if is_open { data["occupancy"].as_u64().and_then(|n| u32::try_from(n).ok()) } else { Some(0) };
-    Ok(RoomView { is_open, occupancy })
+    Ok(Sight { is_open, occupancy })
 }

@@ -9,7 +9,7 @@ mod answer;
 mod tests;
 
 use self::answer::{Verb, understand};
-use super::{Capabilities, Provider, ProviderError, Room, RoomRequest, RoomView};
+use super::{Capabilities, Provider, ProviderError, Room, RoomRequest, Sight};
 use crate::meeting_service::{ADMIN_SECRET_HEADER, DEFAULT_APP_ID, PREFIX};
 use crate::seams::{BoxFuture, Clock};
 use crate::transport::Transport;
@@ -158,7 +158,7 @@ impl Provider for Driver {
         })
     }
 
-    fn look<'a>(&'a self, room_id: &'a str) -> BoxFuture<'a, Result<RoomView, ProviderError>> {
+    fn look<'a>(&'a self, room_id: &'a str) -> BoxFuture<'a, Result<Sight, ProviderError>> {
         Box::pin(async move {
             let data = self.call(Verb::Look, &path(room_id)?, None).await?;
             answer::view(&data)
