@@ -210,7 +210,7 @@ impl Engine {
         let materialised_until =
             self.materialised_until()?.unwrap_or(now.settled).max(now.settled + schedule.horizon);
         let mut diff = Diff {
-            turn: Turn::default(),
+            turn: Turn::of_schedule(),
             applied: Applied::default(),
             specs: Vec::new(),
             materialised_until,

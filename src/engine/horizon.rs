@@ -90,7 +90,7 @@ impl Engine {
     ) -> Result<(), StoreError> {
         let mut inserts = Vec::new();
         let mut diff = Diff {
-            turn: Turn::default(),
+            turn: Turn::of_schedule(),
             applied: Applied::default(),
             specs: Vec::new(),
             materialised_until: window.end,

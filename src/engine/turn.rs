@@ -25,6 +25,13 @@ pub(super) struct Turn {
     pub(super) results: Vec<CallResult>,
 }
 
+impl Turn {
+    /// A turn that brings occurrences in line with a schedule.
+    pub(super) fn of_schedule() -> Self {
+        Self { batch: Batch { is_rescheduling: true, ..Batch::default() }, ..Self::default() }
+    }
+}
+
 impl Engine {
     pub(super) fn try_turn(&mut self, reading: Reading) -> Result<Duration, StoreError> {
         if !self.is_configured {

@@ -70,6 +70,8 @@ pub struct Batch {
     pub inserts: Vec<Record>,
     /// Occurrences to overwrite.
     pub updates: Vec<Record>,
+    /// The updates may also change what a life leaves alone: identity, provider, title and scheduled times.
+    pub is_rescheduling: bool,
     /// Lines of history.
     pub history: Vec<HistoryEntry>,
     /// Values to keep by key; `None` drops one.

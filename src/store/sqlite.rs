@@ -19,6 +19,9 @@ const COLUMNS: &str = "seq, id, meeting, provider, title, state, reason, generat
     verdict, is_close_sent, occupancy, looked_at_ms, empty_since_ms, gone_since_ms, look_at_ms, retry_at_ms, attempts, \
     last_error, changed_at_ms";
 
+/// The columns that only a schedule changes.
+const SCHEDULED: [&str; 6] = ["id", "meeting", "provider", "title", "starts_at_ms", "ends_at_ms"];
+
 /// The store in one SQLite file.
 #[derive(Debug)]
 pub struct SqliteStore {
@@ -154,7 +157,7 @@ impl SqliteStore {
                  WHERE wake_at_ms IS NOT NULL AND state = 'planned' AND (?1 IS NULL OR meeting = ?1)
                  ORDER BY wake_at_ms LIMIT ?2)
                 UNION ALL SELECT * FROM (SELECT * FROM occurrences
-                 WHERE state IN ('closed', 'failed', 'missed', 'cancelled') AND (?1 IS NULL OR meeting = ?1)
+                 WHERE wake_at_ms IS NULL AND (?1 IS NULL OR meeting = ?1)
                  ORDER BY changed_at_ms DESC LIMIT ?3)
              ) ORDER BY starts_at_ms, id"
         );
@@ -318,7 +321,7 @@ impl Store for SqliteStore {
             transaction.execute("DELETE FROM pruned", [])?;
             let count = transaction.execute(
                 "INSERT INTO pruned SELECT seq FROM occurrences
-                 WHERE state IN ('closed', 'failed', 'missed', 'cancelled') AND changed_at_ms < ?1
+                 WHERE wake_at_ms IS NULL AND changed_at_ms < ?1
                  ORDER BY changed_at_ms LIMIT ?2",
                 [ms(before), limit],
             )?;
@@ -397,8 +400,11 @@ fn write_records(connection: &Connection, batch: &Batch) -> rusqlite::Result<()>
         }
     }
     if !batch.updates.is_empty() {
-        let names = COLUMNS.split(", ").skip(1).collect::<Vec<_>>().join(", ");
-        let sql = format!("UPDATE occurrences SET ({names}) = ({}) WHERE seq = ?1", places(2));
+        // Every index that holds a column that is named here is written, whether or not the value differs.
+        let is_named = |name: &str| batch.is_rescheduling || !SCHEDULED.contains(&name);
+        let named = COLUMNS.split(", ").zip(1..).skip(1).filter(|(name, _)| is_named(name));
+        let assignments: Vec<String> = named.map(|(name, n)| format!("{name} = ?{n}")).collect();
+        let sql = format!("UPDATE occurrences SET {} WHERE seq = ?1", assignments.join(", "));
         let mut update = connection.prepare_cached(&sql)?;
         for record in &batch.updates {
             bind_record(&mut update, record)?;

@@ -94,7 +94,8 @@ fn every_field_comes_back_as_it_was_written() {
         last_error: Some("no answer".to_owned()),
         ..full.occurrence
     };
-    store.commit(&Batch { updates: vec![full.clone()], ..Batch::default() }).unwrap();
+    let rescheduled = Batch { updates: vec![full.clone()], is_rescheduling: true, ..Batch::default() };
+    store.commit(&rescheduled).unwrap();
     assert_eq!(store.load(&[full.seq]).unwrap(), [full.clone()]);
     assert_eq!(store.by_id(&["standup@0".to_owned(), "other".to_owned()]).unwrap(), [full]);
     assert_eq!(store.meetings().unwrap(), [meeting("standup")]);

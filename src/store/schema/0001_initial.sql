@@ -1,5 +1,6 @@
 -- Instants are UTC milliseconds since 1970 in *_at_ms columns; elapsed times are milliseconds in *_ms columns.
--- The CHECKs tie columns to the state, so that a wrong write fails loudly instead of being acted upon.
+-- The CHECKs tie columns to the state, so that a wrong write fails loudly instead of being acted upon. They are chains of
+-- OR: for each IN with more than two values SQLite would build a table of its own at every write.
 
 CREATE TABLE meta (
     key   TEXT PRIMARY KEY,
@@ -19,15 +20,17 @@ CREATE TABLE occurrences (
     meeting        TEXT NOT NULL REFERENCES meetings (id),
     provider       TEXT NOT NULL,
     title          TEXT,                             -- NULL: the meeting's
-    state          TEXT NOT NULL CHECK (state IN ('planned', 'creating', 'ready', 'live', 'ended', 'closing',
-                                                  'closed', 'failed', 'missed', 'cancelled')),
+    state          TEXT NOT NULL CHECK (
+        state = 'planned' OR state = 'creating' OR state = 'ready' OR state = 'live' OR state = 'ended'
+        OR state = 'closing' OR state = 'closed' OR state = 'failed' OR state = 'missed' OR state = 'cancelled'),
     reason         TEXT NOT NULL,
     generation     INTEGER NOT NULL DEFAULT 0 CHECK (generation >= 0),
     starts_at_ms   INTEGER NOT NULL,
     ends_at_ms     INTEGER NOT NULL CHECK (ends_at_ms > starts_at_ms),
     extended_by_ms INTEGER NOT NULL DEFAULT 0 CHECK (extended_by_ms >= 0),
-    wake_at_ms     INTEGER,                          -- NULL: nothing happens by itself
-    call           TEXT CHECK (call IN ('create', 'find', 'look', 'update', 'close')),  -- on its way
+    wake_at_ms     INTEGER,                          -- NULL: it is over
+    call           TEXT CHECK (                      -- on its way
+        call = 'create' OR call = 'find' OR call = 'look' OR call = 'update' OR call = 'close'),
     marker         TEXT,
     asked_at_ms    INTEGER,
     room_id        TEXT,
@@ -35,7 +38,8 @@ CREATE TABLE occurrences (
     host_url       TEXT,
     is_outdated    INTEGER NOT NULL DEFAULT 0 CHECK (is_outdated IN (0, 1)),
     is_removed     INTEGER NOT NULL DEFAULT 0 CHECK (is_removed IN (0, 1)),
-    verdict        TEXT CHECK (verdict IN ('closed', 'cancelled', 'failed', 'planned')),
+    verdict        TEXT CHECK (
+        verdict = 'closed' OR verdict = 'cancelled' OR verdict = 'failed' OR verdict = 'planned'),
     is_close_sent  INTEGER NOT NULL DEFAULT 0 CHECK (is_close_sent IN (0, 1)),
     occupancy      INTEGER CHECK (occupancy >= 0),   -- NULL: unknown
     looked_at_ms   INTEGER,
@@ -47,12 +51,13 @@ CREATE TABLE occurrences (
     last_error     TEXT,
     changed_at_ms  INTEGER NOT NULL,                 -- when it entered its state
 
-    CHECK (state NOT IN ('ready', 'live', 'ended') OR room_id IS NOT NULL),
+    CHECK (room_id IS NOT NULL OR (state <> 'ready' AND state <> 'live' AND state <> 'ended')),
     CHECK ((room_id IS NULL) = (join_url IS NULL)),
     CHECK (asked_at_ms IS NULL OR marker IS NOT NULL),
     CHECK ((state = 'closing') = (verdict IS NOT NULL)),
-    CHECK (state NOT IN ('closed', 'failed', 'missed', 'cancelled') OR (wake_at_ms IS NULL AND call IS NULL)),
-    CHECK (state IN ('closed', 'failed', 'missed', 'cancelled') OR wake_at_ms IS NOT NULL)
+    CHECK ((wake_at_ms IS NULL)
+        = (state = 'closed' OR state = 'failed' OR state = 'missed' OR state = 'cancelled')),
+    CHECK (wake_at_ms IS NOT NULL OR call IS NULL)
 ) STRICT;
 
 -- Covers what the engine's queues need, so that no row is read before its turn.
@@ -60,11 +65,10 @@ CREATE INDEX occurrences_by_wake ON occurrences (wake_at_ms, seq, provider, stat
     WHERE wake_at_ms IS NOT NULL;
 CREATE INDEX occurrences_by_meeting ON occurrences (meeting, starts_at_ms);
 CREATE INDEX occurrences_in_call ON occurrences (seq) WHERE call IS NOT NULL;
-CREATE INDEX occurrences_over ON occurrences (changed_at_ms)
-    WHERE state IN ('closed', 'failed', 'missed', 'cancelled');
+CREATE INDEX occurrences_over ON occurrences (changed_at_ms) WHERE wake_at_ms IS NULL;
 -- An open room belongs to one occurrence.
 CREATE UNIQUE INDEX occurrences_by_room ON occurrences (provider, room_id)
-    WHERE state IN ('ready', 'live', 'ended', 'closing') AND room_id IS NOT NULL;
+    WHERE room_id IS NOT NULL AND wake_at_ms IS NOT NULL;
 
 CREATE TABLE history (
     occurrence INTEGER NOT NULL,
