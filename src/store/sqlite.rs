@@ -126,6 +126,8 @@ impl SqliteStore {
     fn records_by(&self, column: &str, keys: &[impl rusqlite::ToSql]) -> Result<Vec<Record>, StoreError> {
         let error = self.error();
         let sql = format!("SELECT {COLUMNS} FROM occurrences WHERE {column} = ?1");
+        // One for all, so that the file is locked once and not for each.
+        let _transaction = self.connection.unchecked_transaction().map_err(&error)?;
         let mut statement = self.connection.prepare_cached(&sql).map_err(&error)?;
         let mut records = Vec::with_capacity(keys.len());
         for key in keys {

@@ -139,19 +139,14 @@ impl Provider for Driver {
             let mut body = wish(request);
             body["roomUuid"] = json!(request.marker);
             let data = self.call(Verb::Create, "", Some(&body)).await?;
-            let room = answer::room(Verb::Create, &data)?;
-            if room.id == request.marker {
-                Ok(room)
-            } else {
-                Err(Verb::Create.doubt("the service answered for another room".to_owned()))
-            }
+            of_marker(Verb::Create, &request.marker, answer::room(Verb::Create, &data)?)
         })
     }
 
     fn find<'a>(&'a self, marker: &'a str) -> BoxFuture<'a, Result<Option<Room>, ProviderError>> {
         Box::pin(async move {
             match self.call(Verb::Find, &path(marker)?, None).await {
-                Ok(data) => answer::room(Verb::Find, &data).map(Some),
+                Ok(data) => of_marker(Verb::Find, marker, answer::room(Verb::Find, &data)?).map(Some),
                 Err(ProviderError::NotFound) => Ok(None),
                 Err(error) => Err(error),
             }
@@ -187,6 +182,15 @@ impl Provider for Driver {
                 }
             }
         })
+    }
+}
+
+/// The room, if it is the one that was asked for.
+fn of_marker(verb: Verb, marker: &str, room: Room) -> Result<Room, ProviderError> {
+    if room.id == marker {
+        Ok(room)
+    } else {
+        Err(verb.doubt("the service answered for another room".to_owned()))
     }
 }
 
