@@ -159,10 +159,11 @@ impl Run {
         let mut engine = Engine::new(Box::new(store), outside).unwrap();
         engine.recover().unwrap();
         let (sender, commands) = mpsc::channel(64);
-        std::thread::spawn(move || {
+        let run = move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
             runtime.block_on(engine.run(commands));
-        });
+        };
+        std::thread::Builder::new().name("engine".to_owned()).spawn(run).unwrap();
         let transport: Arc<dyn Transport> = Arc::new(HttpClient::new().unwrap());
         let base_url = child.base_url();
         let setup = Box::new(move |meetings: Vec<Meeting>| {

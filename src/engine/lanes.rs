@@ -85,6 +85,11 @@ impl Lane {
         self.in_flight = self.in_flight.saturating_sub(1);
     }
 
+    /// A call that came back counts as under way again: what came back could not be recorded.
+    pub(super) fn is_out_again(&mut self) {
+        self.in_flight += 1;
+    }
+
     /// The provider wants no call before `until` on the boot clock. Returns whether that is news.
     pub(super) fn block(&mut self, until: Duration) -> bool {
         let is_later = until > self.free_at;

@@ -111,6 +111,11 @@ impl Engine {
         for (record, _) in &turn.calls {
             lane(&mut self.lanes, &record.provider).came_back();
         }
+        for result in &turn.results {
+            if let Some(in_flight) = self.in_flight.get(&result.seq) {
+                lane(&mut self.lanes, &in_flight.record.provider).is_out_again();
+            }
+        }
         self.results.extend(turn.results);
     }
 
@@ -145,6 +150,8 @@ impl Engine {
             let before = in_flight.record.clone();
             let record = Record { call: None, ..before.clone() };
             let answer = self.understand(&result, &record, reading);
+            // Its place is free for what this same turn claims.
+            lane(&mut self.lanes, &record.provider).came_back();
             self.step(turn, before, record, &Event::Answered(answer), reading);
             turn.results.push(result);
         }
@@ -273,9 +280,7 @@ impl Engine {
     /// The turn is durable: brings memory in line, tells, and calls. Returns whether more is due at once.
     pub(super) fn committed(&mut self, mut turn: Turn, reading: Reading) -> bool {
         for result in turn.results.drain(..) {
-            if let Some(in_flight) = self.in_flight.remove(&result.seq) {
-                lane(&mut self.lanes, &in_flight.record.provider).came_back();
-            }
+            self.in_flight.remove(&result.seq);
         }
         let mut has_more = false;
         for record in &turn.batch.updates {

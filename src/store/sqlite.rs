@@ -19,6 +19,28 @@ const COLUMNS: &str = "seq, id, meeting, provider, title, state, reason, generat
     verdict, is_close_sent, occupancy, looked_at_ms, empty_since_ms, gone_since_ms, look_at_ms, retry_at_ms, attempts, \
     last_error, changed_at_ms";
 
+/// What is due, in order. Two searches, as SQLite finds the place of a pair of values by the first of them only: of a herd
+/// that is due at one instant it would read again all that was taken before.
+pub(super) const DUE: &str = "SELECT wake_at_ms, seq, provider, state = 'planned',
+            CASE WHEN state = 'planned' OR state = 'creating' THEN starts_at_ms ELSE wake_at_ms END
+     FROM (
+        SELECT wake_at_ms, seq, provider, state, starts_at_ms
+        FROM occurrences INDEXED BY occurrences_by_wake
+        WHERE wake_at_ms = ?1 AND wake_at_ms <= ?3 AND seq > ?2
+        UNION ALL
+        SELECT wake_at_ms, seq, provider, state, starts_at_ms
+        FROM occurrences INDEXED BY occurrences_by_wake
+        WHERE wake_at_ms > ?1 AND wake_at_ms <= ?3
+        ORDER BY wake_at_ms, seq LIMIT ?4
+     )";
+pub(super) const NEXT_DUE: &str = "SELECT wake_at_ms FROM (
+        SELECT wake_at_ms, seq FROM occurrences INDEXED BY occurrences_by_wake
+        WHERE wake_at_ms = ?1 AND seq > ?2
+        UNION ALL
+        SELECT wake_at_ms, seq FROM occurrences INDEXED BY occurrences_by_wake WHERE wake_at_ms > ?1
+        ORDER BY wake_at_ms, seq LIMIT 1
+     )";
+
 /// The columns that only a schedule changes.
 const SCHEDULED: [&str; 6] = ["id", "meeting", "provider", "title", "starts_at_ms", "ends_at_ms"];
 
@@ -103,7 +125,9 @@ impl SqliteStore {
     #[cfg(test)]
     pub(super) fn explain(&self, sql: &str) -> String {
         let mut statement = self.connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
-        let lines = statement.query_map([], |row| row.get::<_, String>(3)).unwrap();
+        let nothing = vec![rusqlite::types::Null; statement.parameter_count()];
+        let lines =
+            statement.query_map(rusqlite::params_from_iter(nothing), |row| row.get::<_, String>(3)).unwrap();
         lines.map(Result::unwrap).collect::<Vec<_>>().join("\n")
     }
 
@@ -170,14 +194,7 @@ impl SqliteStore {
 impl Store for SqliteStore {
     fn due(&mut self, after: DueKey, until: DateTime<Utc>, limit: usize) -> Result<Vec<Due>, StoreError> {
         let error = self.error();
-        let mut statement = self
-            .connection
-            .prepare_cached(
-                "SELECT wake_at_ms, seq, provider, state = 'planned',
-                        CASE WHEN state IN ('planned', 'creating') THEN starts_at_ms ELSE wake_at_ms END
-                 FROM occurrences INDEXED BY occurrences_by_wake WHERE (wake_at_ms, seq) > (?1, ?2) AND wake_at_ms <= ?3 ORDER BY wake_at_ms, seq LIMIT ?4",
-            )
-            .map_err(&error)?;
+        let mut statement = self.connection.prepare_cached(DUE).map_err(&error)?;
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let rows = statement
             .query_map(params![ms(after.wake_at), after.seq, ms(until), limit], |row| {
@@ -194,13 +211,7 @@ impl Store for SqliteStore {
 
     fn next_due(&mut self, after: DueKey) -> Result<Option<DateTime<Utc>>, StoreError> {
         let error = self.error();
-        let mut statement = self
-            .connection
-            .prepare_cached(
-                "SELECT wake_at_ms FROM occurrences INDEXED BY occurrences_by_wake
-                 WHERE (wake_at_ms, seq) > (?1, ?2) AND wake_at_ms IS NOT NULL ORDER BY wake_at_ms, seq LIMIT 1",
-            )
-            .map_err(&error)?;
+        let mut statement = self.connection.prepare_cached(NEXT_DUE).map_err(&error)?;
         statement
             .query_row(params![ms(after.wake_at), after.seq], |row| instant(row, 0))
             .optional()
