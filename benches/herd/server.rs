@@ -122,7 +122,9 @@ impl Rooms {
         let asked: Value = serde_json::from_slice(body).unwrap_or_default();
         let text = |key: &str| asked[key].as_str().unwrap_or_default().to_owned();
         let (id, title) = (text("roomUuid"), text("roomName"));
-        if let Some(due_us) = title.strip_prefix("due ").and_then(|due| due.parse::<u64>().ok()) {
+        if let Some(due_us) =
+            title.strip_prefix("due ").and_then(|due| due.split(' ').next()?.parse::<u64>().ok())
+        {
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             let now_us = u64::try_from(now.as_micros()).unwrap_or(u64::MAX);
             self.lateness_us.push(now_us.saturating_sub(due_us));

@@ -292,6 +292,7 @@ fn insert(
                 provider: "bench".to_owned(),
                 title: Some(match title(wake_at).as_str() {
                     "herd" => format!("herd {n}"),
+                    due if due.starts_with("due ") => format!("{due} {n}"),
                     other => other.to_owned(),
                 }),
                 marker: None,

@@ -45,10 +45,6 @@ pub const STOP_GRACE: Duration = Duration::from_secs(10);
 const STORE_PAUSE: Duration = Duration::from_secs(2);
 /// A store that goes on failing is told of again after this.
 const STORE_REMINDER: Duration = Duration::from_secs(300);
-/// From so many calls under way on, answers are gathered for a moment,
-const MANY: usize = 16;
-/// this long, before they are committed together.
-const GATHERING: Duration = Duration::from_millis(1);
 /// Occurrences stepped in one turn at most.
 const TURN_SIZE: usize = 512;
 /// Entries brought from the store to the queues in one turn at most.
@@ -197,13 +193,7 @@ impl Engine {
                     Some(Command::Stop { signal }) => return self.stop(signal).await,
                     None => return self.stop("abandoned").await,
                 },
-                Some(result) = self.results_in.recv() => {
-                    self.results.push(result);
-                    if self.in_flight.len() >= MANY {
-                        // A commit costs one wait for the disk, however much is in it: others come back just now, too.
-                        self.clock.sleep(GATHERING).await;
-                    }
-                }
+                Some(result) = self.results_in.recv() => self.results.push(result),
                 () = self.clock.sleep(nap) => {}
             }
         }
