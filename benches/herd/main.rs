@@ -103,7 +103,7 @@ fn limit(child: &Child) {
     child.reset(Some(10));
     let rooms = 600;
     let limits = world::LaneLimits { interval: Duration::from_millis(100), ..world::NO_LIMIT };
-    let run = Run::new(child, limits);
+    let mut run = Run::new(child, limits);
     run.insert_staggered(rooms);
     let took = run.until("room.created", rooms);
     let stats = child.stats();

@@ -201,7 +201,7 @@ impl Run {
         create_ats: impl Iterator<Item = (DateTime<Utc>, DateTime<Utc>)>,
         title: impl Fn(DateTime<Utc>) -> String,
     ) {
-        insert(self.folder.path(), create_ats, title);
+        insert(self.folder.path(), create_ats, |at, _| title(at));
     }
 
     /// `rooms` occurrences, all due at one instant, `lead` from when all are in the store.
@@ -238,14 +238,17 @@ impl Run {
     }
 
     /// All due now, with starts a second apart, in a shuffled order of insertion.
-    pub(super) fn insert_staggered(&self, count: usize) {
+    pub(super) fn insert_staggered(&mut self, count: usize) {
         let now = Utc::now() + TimeDelta::milliseconds(500);
+        self.due_at = Some(now);
         let all = (0..count).map(|n| {
             let n = i64::try_from(n * 7919 % count).unwrap();
-            (now, now + LEAD + TimeDelta::seconds(n))
+            // The lead of each has begun.
+            (now, now + LEAD - TimeDelta::seconds(n))
         });
-        let zero = now + LEAD;
-        self.insert(all, move |at| format!("{:05}", (at + LEAD - zero).num_seconds()));
+        insert(self.folder.path(), all, move |_, starts_at| {
+            format!("{:05}", (starts_at - now).num_seconds())
+        });
         self.apply(vec![meeting()]);
     }
 
@@ -277,7 +280,7 @@ impl Run {
 fn insert(
     folder: &Path,
     create_ats: impl Iterator<Item = (DateTime<Utc>, DateTime<Utc>)>,
-    title: impl Fn(DateTime<Utc>) -> String,
+    title: impl Fn(DateTime<Utc>, DateTime<Utc>) -> String,
 ) {
     let mut store = SqliteStore::open(folder).unwrap();
     let mut all = create_ats.enumerate().peekable();
@@ -290,7 +293,7 @@ fn insert(
                 id: format!("bench@{}-{n}", wake_at.timestamp_millis()),
                 meeting: "bench".to_owned(),
                 provider: "bench".to_owned(),
-                title: Some(match title(wake_at).as_str() {
+                title: Some(match title(wake_at, starts_at).as_str() {
                     "herd" => format!("herd {n}"),
                     due if due.starts_with("due ") => format!("{due} {n}"),
                     other => other.to_owned(),
@@ -369,7 +372,7 @@ pub(super) fn start_daemon(child: &Child, occurrences: usize) -> Cost {
     }
     let far = Utc::now() + TimeDelta::days(2);
     let all = (0..occurrences).map(|n| far + TimeDelta::milliseconds(i64::try_from(n).unwrap() * 37));
-    insert(&state, all.map(|at| (at, at + LEAD)), |_| "waiting".to_owned());
+    insert(&state, all.map(|at| (at, at + LEAD)), |_, _| "waiting".to_owned());
     let config = folder.path().join("config.toml");
     std::fs::write(folder.path().join("secret"), "secret").unwrap();
     // The meeting of the store is removed in this schedule, which is held: everything stays as it is.
