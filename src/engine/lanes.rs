@@ -19,6 +19,12 @@ pub struct LaneLimits {
     pub timeout: Duration,
 }
 
+/// One part in so many of the allowed rate is left unused.
+const PACE_MARGIN: u32 = 50;
+/// A turn that came late catches up by this much at most, so that timers and the disk cost no rate and no window of the
+/// provider's sees more calls than it allows.
+const CATCH_UP: Duration = Duration::from_millis(5);
+
 /// A provider's queue.
 pub(super) struct Lane {
     /// The provider; `None` when the schedule does not configure it (any more).
@@ -60,11 +66,15 @@ impl Lane {
     /// How many calls may be made at `boot`.
     pub(super) fn places(&self, boot: Duration) -> usize {
         let free = self.limits.max_in_flight.saturating_sub(self.in_flight);
-        match self.is_free(boot) {
-            false => 0,
-            true if self.limits.interval.is_zero() => free,
-            true => free.min(1),
+        if !self.is_free(boot) {
+            return 0;
         }
+        let pace = self.pace();
+        if pace.is_zero() {
+            return free;
+        }
+        let behind = boot.saturating_sub(self.free_at.max(boot.saturating_sub(CATCH_UP)));
+        free.min(1 + usize::try_from(behind.as_nanos() / pace.as_nanos()).unwrap_or(usize::MAX - 1))
     }
 
     /// When a call may be made again, if only time is in the way.
@@ -72,12 +82,16 @@ impl Lane {
         (self.in_flight < self.limits.max_in_flight).then_some(self.free_at)
     }
 
+    /// The time from one call to the next that is aimed at: a little more than the least that is allowed, as calls do not
+    /// arrive exactly as far apart as they are sent.
+    fn pace(&self) -> Duration {
+        self.limits.interval + self.limits.interval / PACE_MARGIN
+    }
+
     /// A call is sent at `boot`.
     pub(super) fn sent(&mut self, boot: Duration) {
         self.in_flight += 1;
-        // A turn that came late by up to one interval catches up, so that the allowed rate is reached.
-        let interval = self.limits.interval;
-        self.free_at = self.free_at.max(boot.saturating_sub(interval)) + interval;
+        self.free_at = self.free_at.max(boot.saturating_sub(CATCH_UP)) + self.pace();
     }
 
     /// A call came back, or was not sent after all.
