@@ -8,8 +8,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 pub const CONFIRM_AFTER: TimeDelta = TimeDelta::seconds(10);
 /// A room that is asked for later than this after its time is called late.
 pub const LATE_AFTER: TimeDelta = TimeDelta::seconds(60);
-/// Nothing is put off for longer than this: neither a call that failed, nor the next look at a room that has begun.
-pub(super) const LONGEST_PAUSE: TimeDelta = TimeDelta::hours(24);
+/// Nothing is put off for longer than this: neither a call that failed, nor the next look at a room that has begun. What
+/// is, was noted by a clock that was wrong. (A provider that wants a longer pause has it by its queue, for all calls.)
+pub(super) const LONGEST_PAUSE: TimeDelta = TimeDelta::hours(1);
 /// A new room is looked at this long after its creation: "the provider said yes" is not a room.
 pub(super) const FIRST_LOOK_AFTER: TimeDelta = TimeDelta::seconds(30);
 /// A room that was made long ahead is looked at this long before its start.
