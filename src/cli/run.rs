@@ -62,6 +62,6 @@ fn tell_problems(loaded: &Loaded) {
 fn tell_invalid(loaded: &Loaded) {
     let errors = errors(loaded);
     let location = &errors.first().map(|error| error.location()).unwrap_or_default();
-    let problems = u64::try_from(errors.len()).unwrap_or(u64::MAX);
+    let problems = log::number(errors.len());
     SystemHost.log(&LogEvent::ScheduleInvalid { location, problems });
 }

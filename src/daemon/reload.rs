@@ -7,7 +7,7 @@
 use super::assemble::Assembler;
 use crate::config::{self, Config, Diagnostic, Loaded, Severity};
 use crate::engine::{Applied, ApplyError, Command};
-use crate::log::LogEvent;
+use crate::log::{LogEvent, number};
 use crate::seams::{Clock, Host, HostState};
 use crate::store::Problem;
 use std::path::{Path, PathBuf};
@@ -65,8 +65,8 @@ pub struct Reloader {
     told: Vec<Diagnostic>,
     /// The files that were last acted upon.
     seen: [u8; 32],
-    /// The files that are in force.
-    in_force: [u8; 32],
+    /// Something was put in force since the start.
+    has_applied: bool,
     /// What was read at the start only.
     at_start: config::Daemon,
     /// The files are not in force, for this reason.
@@ -90,7 +90,6 @@ impl Reloader {
             state_dir.display()
         );
         let clock = assembler.clock.clone();
-        let (seen, in_force) = ([0; 32], [0; 32]);
         Self {
             path,
             assembler,
@@ -100,8 +99,8 @@ impl Reloader {
             watched,
             accept_with,
             told: Vec::new(),
-            seen,
-            in_force,
+            seen: [0; 32],
+            has_applied: false,
             at_start,
             problem: None,
         }
@@ -189,7 +188,6 @@ impl Reloader {
 
     /// `is_news`: the log has not been told of these files yet.
     async fn act_upon(&mut self, loaded: Loaded, is_accepted: bool, is_news: bool) -> Outcome {
-        let was_in_force = self.in_force;
         self.seen = loaded.digest;
         self.watched.watch(&loaded.sources, &loaded.patterns);
         let (warnings, errors): (Vec<_>, Vec<_>) =
@@ -204,13 +202,13 @@ impl Reloader {
         self.told = warnings;
         match self.apply(&config, is_accepted).await {
             Ok(applied) => {
-                self.in_force = loaded.digest;
+                let is_first = !std::mem::replace(&mut self.has_applied, true);
                 if self.problem.is_some() {
                     self.set_problem(None).await;
                     self.host.log(&LogEvent::ScheduleMended {});
                 }
                 self.tell_needs_restart(&config.daemon);
-                if applied.is_nothing() && was_in_force != [0; 32] {
+                if applied.is_nothing() && !is_first {
                     return Outcome::Unchanged;
                 }
                 Outcome::Applied(applied)
@@ -246,7 +244,7 @@ impl Reloader {
             let (location, problem, help) = (&error.location(), &error.message, error.help.as_deref());
             self.host.log(&LogEvent::ScheduleError { location, problem, help });
         }
-        let problems = u64::try_from(errors.len()).unwrap_or(u64::MAX);
+        let problems = number(errors.len());
         self.host.log(&LogEvent::ScheduleInvalid { location: &first, problems });
         let lines =
             errors.iter().take(10).map(|error| format!("{}: {}", error.location(), error.message)).collect();
@@ -259,12 +257,11 @@ impl Reloader {
         if !is_news && self.problem.is_some() {
             return Outcome::Held(applied);
         }
-        let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
         self.host.log(&LogEvent::ScheduleHeld {
-            removed: count(applied.removed),
-            meetings: count(applied.meetings),
-            cancelled: count(applied.cancelled),
-            with_room: count(applied.cancelled_with_room),
+            removed: number(applied.removed),
+            meetings: number(applied.meetings),
+            cancelled: number(applied.cancelled),
+            with_room: number(applied.cancelled_with_room),
             examples: &applied.examples.join(" "),
             accept_with: &self.accept_with,
         });

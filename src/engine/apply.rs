@@ -11,7 +11,7 @@ use super::turn::Turn;
 use super::{Engine, Reading, lane};
 use crate::config::{Meeting, ReloadGuard};
 use crate::lifecycle::{Event, Occurrence, State, Times};
-use crate::log::{LogEvent, counted};
+use crate::log::{LogEvent, counted, number};
 use crate::providers::Provider;
 use crate::schedule::{Instance, TooMany};
 use crate::store::{Batch, MeetingSpec, Record, StoreError, StoredMeeting};
@@ -447,15 +447,14 @@ impl Engine {
     }
 
     fn tell_applied(&self, applied: &Applied) {
-        let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
         self.host.log(&LogEvent::ScheduleApplied {
-            meetings: count(applied.meetings),
-            added: count(applied.added),
-            changed: count(applied.changed),
-            removed: count(applied.removed),
-            occurrences_added: count(applied.occurrences_added),
-            moved: count(applied.moved),
-            cancelled: count(applied.cancelled),
+            meetings: number(applied.meetings),
+            added: number(applied.added),
+            changed: number(applied.changed),
+            removed: number(applied.removed),
+            occurrences_added: number(applied.occurrences_added),
+            moved: number(applied.moved),
+            cancelled: number(applied.cancelled),
         });
     }
 }

@@ -5,7 +5,7 @@ use super::apply::{Applied, Diff, Moved, Schedule, instances, new_record};
 use super::turn::Turn;
 use super::{Engine, Reading};
 use crate::lifecycle::State;
-use crate::log::LogEvent;
+use crate::log::{LogEvent, number};
 use crate::store::{Batch, Record, StoreError};
 use chrono::{DateTime, TimeDelta, Utc};
 use std::ops::Range;
@@ -56,7 +56,7 @@ impl Engine {
         // A piece at a time, so that a turn is never kept waiting for long; the next round brings the rest.
         let occurrences = self.store.prune(before, INSERTS_AT_ONCE)?;
         if occurrences > 0 {
-            let occurrences = u64::try_from(occurrences).unwrap_or(u64::MAX);
+            let occurrences = number(occurrences);
             self.host.log(&LogEvent::StorePruned { occurrences });
         }
         Ok(())

@@ -24,10 +24,11 @@ pub use apply::{Applied, ApplyError, ProviderSetup, Schedule};
 pub use lanes::LaneLimits;
 
 use crate::lifecycle::Event;
+use crate::log::number;
 use crate::seams::{Clock, Entropy, Host, HostState};
 use crate::store::{Batch, Counts, DueKey, MeetingSpec, Store, StoreError};
 use crate::transport::DateWitness;
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use clock_guard::{ClockChange, ClockGuard, Reading};
 use lanes::Lane;
 use perform::{CallResult, InFlight};
@@ -220,7 +221,7 @@ impl Engine {
         }
         self.tally = self.store.counts()?;
         if !interrupted.is_empty() {
-            let interrupted = u64::try_from(interrupted.len()).unwrap_or(u64::MAX);
+            let interrupted = number(interrupted.len());
             self.host.log(&crate::log::LogEvent::DaemonRecovered { interrupted });
         }
         Ok(())
@@ -288,15 +289,14 @@ impl Engine {
     }
 
     fn ready(&mut self) {
-        let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
         let next_at = self.store.next_due(self.queued_until).ok().flatten().map(crate::log::Time);
         self.host.notify(HostState::Ready);
         self.host.log(&crate::log::LogEvent::DaemonReady {
-            meetings: count(
+            meetings: number(
                 self.in_force.as_ref().map_or(self.specs.len(), |schedule| schedule.meetings.len()),
             ),
-            occurrences: count(self.tally.pending),
-            with_room: count(self.tally.with_room),
+            occurrences: number(self.tally.pending),
+            with_room: number(self.tally.with_room),
             next_at,
         });
     }
@@ -309,9 +309,9 @@ impl Engine {
     }
 
     /// Keeps the line that `systemctl status` shows up to date.
-    fn tell_status(&mut self) -> Result<(), StoreError> {
+    fn tell_status(&mut self, next: Option<DateTime<Utc>>) {
         let Counts { pending, with_room } = self.tally;
-        let next = match self.store.next_due(self.queued_until)? {
+        let next = match next {
             Some(next) => format!("; next action at {}", crate::log::Time(next)),
             None => String::new(),
         };
@@ -320,16 +320,14 @@ impl Engine {
             self.host.notify(HostState::Status(line.clone()));
             self.status_line = line;
         }
-        Ok(())
     }
 
     /// Takes no more work, waits for the calls in flight, and records what came back. What did not is found at the next
     /// start.
     async fn stop(mut self, signal: &'static str) {
         use crate::log::LogEvent;
-        let count = |calls: usize| u64::try_from(calls).unwrap_or(u64::MAX);
         self.host.notify(HostState::Stopping);
-        self.host.log(&LogEvent::DaemonStopping { signal, calls_in_flight: count(self.in_flight.len()) });
+        self.host.log(&LogEvent::DaemonStopping { signal, calls_in_flight: number(self.in_flight.len()) });
         let mut grace = self.clock.sleep(STOP_GRACE);
         loop {
             self.record_results();
@@ -342,7 +340,7 @@ impl Engine {
                 () = &mut grace => break,
             }
         }
-        self.host.log(&LogEvent::DaemonStopped { calls_given_up: count(self.in_flight.len()) });
+        self.host.log(&LogEvent::DaemonStopped { calls_given_up: number(self.in_flight.len()) });
     }
 }
 

@@ -77,9 +77,10 @@ impl Engine {
         if self.committed(turn, reading) {
             return Ok(Duration::ZERO);
         }
-        let nap = self.nap(reading)?;
+        let next = self.store.next_due(self.queued_until)?;
+        let nap = self.nap(next, reading);
         if !nap.is_zero() {
-            self.tell_status()?;
+            self.tell_status(next);
         }
         Ok(nap)
     }
@@ -322,10 +323,10 @@ impl Engine {
         wake_at <= wall
     }
 
-    /// How long nothing will be due.
-    fn nap(&mut self, reading: Reading) -> Result<Duration, StoreError> {
+    /// How long nothing will be due, with the store's `next`.
+    fn nap(&self, next: Option<DateTime<Utc>>, reading: Reading) -> Duration {
         let mut nap = LONGEST_NAP;
-        if let Some(next) = self.store.next_due(self.queued_until)? {
+        if let Some(next) = next {
             nap = nap.min((next - reading.now.wall).to_std().unwrap_or(Duration::ZERO));
         }
         for lane in self.lanes.values().filter(|lane| lane.has_queue()) {
@@ -333,7 +334,7 @@ impl Engine {
                 nap = nap.min(free_at.saturating_sub(reading.boot));
             }
         }
-        Ok(nap)
+        nap
     }
 
     /// Commits what came back, without claiming anything.

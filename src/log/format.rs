@@ -148,6 +148,11 @@ pub(super) fn quote(text: &str) -> String {
     }
 }
 
+/// A number as a field of an event.
+pub fn number(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
+}
+
 /// A number with its noun: `1 meeting`, `2 meetings`. For nouns that take an `s`.
 pub fn counted(count: usize, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })

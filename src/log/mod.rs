@@ -7,7 +7,7 @@ mod events;
 mod format;
 
 pub use events::{EventSpec, LogEvent, Time};
-pub use format::{counted, escape};
+pub use format::{counted, escape, number};
 
 use format::{Style, TextLayer};
 use std::io::IsTerminal as _;
