@@ -343,14 +343,8 @@ fn meeting() -> Meeting {
 }
 
 fn stored(meeting: &Meeting) -> StoredMeeting {
-    let spec = MeetingSpec {
-        title: meeting.title.clone(),
-        policy: meeting.policy.clone(),
-        hosts: Vec::new(),
-        participants: Vec::new(),
-        settings: meeting.settings.clone(),
-        passthrough: serde_json::Map::new(),
-    };
+    let spec =
+        MeetingSpec { title: meeting.title.clone(), policy: meeting.policy.clone(), room: Arc::default() };
     StoredMeeting { id: meeting.id.clone(), fingerprint: meeting.fingerprint(), is_removed: false, spec }
 }
 

@@ -12,7 +12,7 @@ use super::{Engine, Reading, lane};
 use crate::config::{Meeting, ReloadGuard};
 use crate::lifecycle::{Event, Occurrence, State, Times};
 use crate::log::{LogEvent, counted, number};
-use crate::providers::Provider;
+use crate::providers::{Provider, RoomSpec};
 use crate::schedule::{Instance, TooMany};
 use crate::store::{Batch, MeetingSpec, Record, StoreError, StoredMeeting};
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
@@ -210,7 +210,7 @@ impl Engine {
         let materialised_until =
             self.materialised_until()?.unwrap_or(now.settled).max(now.settled + schedule.horizon);
         let mut diff = Diff {
-            turn: Turn::of_schedule(),
+            turn: Turn::default(),
             applied: Applied::default(),
             specs: Vec::new(),
             materialised_until,
@@ -341,7 +341,7 @@ impl Engine {
     ) {
         let before = self.current(record);
         let times = Times { starts_at: moved.instance.starts_at, ends_at: moved.instance.ends_at };
-        let mut record = before.clone();
+        let mut record = Record::clone(&before);
         record.id.clone_from(&moved.id);
         record.title.clone_from(&moved.instance.title);
         // Rooms that exist, or may exist, stay where they are; what has none yet goes to the meeting's provider.
@@ -353,12 +353,13 @@ impl Engine {
         let seq = record.seq;
         let is_changed = is_spec_changed || record.title != before.title;
         let event = Event::Rescheduled { times, is_changed };
-        self.step_by(spec, &mut diff.turn, before, record, &event, reading);
+        self.step_by(spec, &mut diff.turn, before, Some(&record), &event, reading);
         // What was over and takes place again begins anew, too.
         if let Some(last) = diff.turn.batch.updates.last_mut()
-            && (last.seq, last.occurrence.state) == (seq, State::Planned)
+            && (last.after.seq, last.after.occurrence.state) == (seq, State::Planned)
+            && last.after.provider != meeting.provider
         {
-            last.provider.clone_from(&meeting.provider);
+            Arc::make_mut(&mut last.after).provider.clone_from(&meeting.provider);
         }
     }
 
@@ -390,14 +391,14 @@ impl Engine {
             diff.applied.cancelled_with_room += 1;
             diff.applied.add_example(&record.id);
         }
-        self.step_by(spec, &mut diff.turn, record.clone(), record, &Event::Removed, reading);
+        self.step_by(spec, &mut diff.turn, record, None, &Event::Removed, reading);
     }
 
     /// The record in flight, where one is: it is newer than the store's.
-    fn current(&self, record: Record) -> Record {
+    fn current(&self, record: Record) -> Arc<Record> {
         match self.in_flight.get(&record.seq) {
             Some(in_flight) => in_flight.record.clone(),
-            None => record,
+            None => Arc::new(record),
         }
     }
 
@@ -470,10 +471,12 @@ fn spec(meeting: &Meeting) -> MeetingSpec {
     MeetingSpec {
         title: meeting.title.clone(),
         policy: meeting.policy.clone(),
-        hosts: meeting.hosts.clone(),
-        participants: meeting.participants.clone(),
-        settings: meeting.settings.clone(),
-        passthrough: meeting.passthrough.clone(),
+        room: Arc::new(RoomSpec {
+            hosts: meeting.hosts.clone(),
+            participants: meeting.participants.clone(),
+            settings: meeting.settings.clone(),
+            passthrough: meeting.passthrough.clone(),
+        }),
     }
 }
 

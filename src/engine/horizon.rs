@@ -90,7 +90,7 @@ impl Engine {
     ) -> Result<(), StoreError> {
         let mut inserts = Vec::new();
         let mut diff = Diff {
-            turn: Turn::of_schedule(),
+            turn: Turn::default(),
             applied: Applied::default(),
             specs: Vec::new(),
             materialised_until: window.end,

@@ -211,10 +211,8 @@ impl Engine {
         let interrupted = self.store.interrupted()?;
         for seqs in interrupted.chunks(TURN_SIZE) {
             let mut turn = Turn::default();
-            for mut record in self.store.load(seqs)? {
-                let before = record.clone();
-                record.call = None;
-                self.step(&mut turn, before, record, &Event::Restarted, reading);
+            for record in self.store.load(seqs)? {
+                self.step(&mut turn, Arc::new(record), &Event::Restarted, reading);
             }
             self.store.commit(&turn.batch)?;
             turn.reports.iter().for_each(|report| report.tell(&*self.host));
