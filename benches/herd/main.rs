@@ -53,9 +53,10 @@ fn herd(child: &Child, rooms: usize) {
     child.reset(None);
     let bare = bare_loop(child, rooms);
     child.reset(None);
-    let mut run = Run::new(child, world::LaneLimits { max_in_flight: 64, ..world::NO_LIMIT });
+    let mut run = Run::new(child, world::LaneLimits { max_in_flight: 256, ..world::NO_LIMIT });
+    let wait = run.expect("room.created", rooms);
     run.insert_herd(rooms, Duration::from_secs(1));
-    let made = run.until("room.created", rooms);
+    let made = run.until(&wait);
     let stats = child.stats();
     if !is_sound(&stats, rooms, rooms) {
         return;
@@ -78,8 +79,9 @@ fn lateness(child: &Child) {
     let run = Run::new(child, world::NO_LIMIT);
     run.insert_waiting(100_000);
     let due = 20 * 15;
+    let wait = run.expect("room.created", due);
     run.insert_spread(due, Duration::from_secs(2), Duration::from_secs(15));
-    run.until("room.created", due);
+    run.until(&wait);
     let stats = child.stats();
     if is_sound(&stats, due, due) {
         let ms = |key: &str| format!("{:.2} ms", stats[key].as_f64().unwrap() / 1000.0);
@@ -104,8 +106,9 @@ fn limit(child: &Child) {
     let rooms = 600;
     let limits = world::LaneLimits { interval: Duration::from_millis(100), ..world::NO_LIMIT };
     let mut run = Run::new(child, limits);
+    let wait = run.expect("room.created", rooms);
     run.insert_staggered(rooms);
-    let took = run.until("room.created", rooms);
+    let took = run.until(&wait);
     let stats = child.stats();
     if !is_sound(&stats, rooms, rooms) {
         return;

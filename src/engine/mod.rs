@@ -46,6 +46,10 @@ pub const STOP_GRACE: Duration = Duration::from_secs(10);
 const STORE_PAUSE: Duration = Duration::from_secs(2);
 /// A store that goes on failing is told of again after this.
 const STORE_REMINDER: Duration = Duration::from_secs(300);
+/// In a rush, a turn waits until one in so many of the calls under way has been answered,
+const RUSH_SHARE: usize = 4;
+/// but no longer than this.
+const RUSH_PATIENCE: Duration = Duration::from_millis(1);
 /// Occurrences stepped in one turn at most.
 const TURN_SIZE: usize = 512;
 /// Entries brought from the store to the queues in one turn at most.
@@ -134,6 +138,8 @@ pub struct Engine {
     tally: Counts,
     /// The last line told to the service manager.
     status_line: String,
+    /// The wall clock at the last turn.
+    turned_at: DateTime<Utc>,
 }
 
 impl Engine {
@@ -167,6 +173,7 @@ impl Engine {
             is_rearm_due: false,
             tally: Counts::default(),
             status_line: String::new(),
+            turned_at: DateTime::UNIX_EPOCH,
         })
     }
 
@@ -177,6 +184,9 @@ impl Engine {
     pub async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
         loop {
             let nap = self.turn();
+            self.gather_answers().await;
+            // What came back waits for nothing.
+            let until = if self.results.is_empty() { self.turned_at + nap } else { self.turned_at };
             tokio::select! {
                 biased;
                 command = commands.recv() => match command {
@@ -195,7 +205,24 @@ impl Engine {
                     None => return self.stop("abandoned").await,
                 },
                 Some(result) = self.results_in.recv() => self.results.push(result),
-                () = self.clock.sleep(nap) => {}
+                () = self.clock.wait_until(until) => {}
+            }
+        }
+    }
+
+    /// While many calls are under way, waits a moment for some of their answers, so that they share a commit: most of what a
+    /// commit costs does not depend on how much is in it.
+    async fn gather_answers(&mut self) {
+        let wanted = self.in_flight.len() / RUSH_SHARE;
+        if wanted < 2 {
+            return;
+        }
+        let mut patience = self.clock.sleep(RUSH_PATIENCE);
+        while self.results.len() < wanted {
+            tokio::select! {
+                biased;
+                Some(result) = self.results_in.recv() => self.results.push(result),
+                () = &mut patience => return,
             }
         }
     }
@@ -228,6 +255,7 @@ impl Engine {
     /// One turn. Returns how long nothing will be due, if nothing comes from outside.
     fn turn(&mut self) -> Duration {
         let reading = self.read_clock();
+        self.turned_at = reading.now.wall;
         while self.results.len() < TURN_SIZE
             && let Ok(result) = self.results_in.try_recv()
         {
