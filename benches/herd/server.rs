@@ -14,6 +14,8 @@ struct Rooms {
     open: HashMap<String, bool>,
     titles: HashMap<String, u32>,
     order: Vec<String>,
+    /// Rooms made after the start that their title tells.
+    late: u64,
     requests: u64,
     refused: u64,
     lateness_us: Vec<u64>,
@@ -129,6 +131,8 @@ impl Rooms {
             let now_us = u64::try_from(now.as_micros()).unwrap_or(u64::MAX);
             self.lateness_us.push(now_us.saturating_sub(due_us));
         }
+        let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+        self.late += u64::from(title.parse::<u128>().is_ok_and(|starts_at_ms| now_ms > starts_at_ms));
         if self.open.insert(id.clone(), true).is_none() {
             *self.titles.entry(title.clone()).or_default() += 1;
             self.order.push(title);
@@ -169,6 +173,7 @@ impl Rooms {
             "rooms": self.open.len(),
             "open": self.open.values().filter(|is_open| **is_open).count(),
             "doubled": self.titles.values().filter(|count| **count > 1).count(),
+            "late": self.late,
             "p50_us": at(0.5),
             "p99_us": at(0.99),
             "order": if self.limit.is_some() { self.order.as_slice() } else { &[] },

@@ -26,7 +26,7 @@ use tokio::sync::{mpsc, oneshot};
 pub(super) const NO_LIMIT: LaneLimits =
     LaneLimits { max_in_flight: 32, interval: Duration::ZERO, timeout: Duration::from_secs(30) };
 /// The lead of every meeting here.
-const LEAD: TimeDelta = TimeDelta::minutes(15);
+pub(super) const LEAD: TimeDelta = TimeDelta::minutes(15);
 const INSERTS: usize = 20_000;
 
 /// The server's process.
@@ -269,18 +269,16 @@ impl Run {
         self.apply(vec![meeting()]);
     }
 
-    /// All due now, with starts a second apart, in a shuffled order of insertion.
-    pub(super) fn insert_staggered(&mut self, count: usize) {
+    /// All due at once, with starts `apart` from each other in a shuffled order of insertion: at a rate of one in `apart`,
+    /// all are in time only if each is made in the order of the starts. The title is the start, in milliseconds since 1970.
+    pub(super) fn insert_staggered(&mut self, count: usize, apart: TimeDelta, slack: TimeDelta) {
         let now = Utc::now() + TimeDelta::milliseconds(500);
         self.due_at = Some(now);
         let all = (0..count).map(|n| {
-            let n = i64::try_from(n * 7919 % count).unwrap();
-            // The lead of each has begun.
-            (now, now + LEAD - TimeDelta::seconds(n))
+            let n = i32::try_from(n * 7919 % count).unwrap();
+            (now, now + slack + apart * (n + 1))
         });
-        insert(self.folder.path(), all, move |_, starts_at| {
-            format!("{:05}", (starts_at - now).num_seconds())
-        });
+        insert(self.folder.path(), all, |_, starts_at| starts_at.timestamp_millis().to_string());
         self.apply(vec![meeting()]);
     }
 
@@ -310,7 +308,7 @@ fn hear(wait: &Receiver<Result<(), &'static str>>) {
     wait.recv_timeout(Duration::from_secs(300)).expect("the engine goes on").expect("nothing fails");
 }
 
-fn insert(
+pub(super) fn insert(
     folder: &Path,
     create_ats: impl Iterator<Item = (DateTime<Utc>, DateTime<Utc>)>,
     title: impl Fn(DateTime<Utc>, DateTime<Utc>) -> String,
@@ -346,7 +344,7 @@ fn insert(
 }
 
 /// A meeting that gives nothing itself: the occurrences are put into the store.
-fn meeting() -> Meeting {
+pub(super) fn meeting() -> Meeting {
     Meeting {
         id: "bench".to_owned(),
         title: "Bench".to_owned(),
@@ -375,64 +373,8 @@ fn meeting() -> Meeting {
     }
 }
 
-fn stored(meeting: &Meeting) -> StoredMeeting {
+pub(super) fn stored(meeting: &Meeting) -> StoredMeeting {
     let spec =
         MeetingSpec { title: meeting.title.clone(), policy: meeting.policy.clone(), room: Arc::default() };
     StoredMeeting { id: meeting.id.clone(), fingerprint: meeting.fingerprint(), is_removed: false, spec }
-}
-
-/// What the real daemon costs.
-pub(super) struct Cost {
-    pub(super) ready: Duration,
-    pub(super) resident_kib: u64,
-    pub(super) idle_cpu: Duration,
-}
-
-/// Starts the built daemon on a store with so many occurrences, and watches it idle for 20 s.
-pub(super) fn start_daemon(child: &Child, occurrences: usize) -> Cost {
-    let folder = tempfile::tempdir().unwrap();
-    let state = folder.path().join("state");
-    std::fs::create_dir(&state).unwrap();
-    {
-        let mut store = SqliteStore::open(&state).unwrap();
-        store.commit(&Batch { meetings: vec![stored(&meeting())], ..Batch::default() }).unwrap();
-    }
-    let far = Utc::now() + TimeDelta::days(2);
-    let all = (0..occurrences).map(|n| far + TimeDelta::milliseconds(i64::try_from(n).unwrap() * 37));
-    insert(&state, all.map(|at| (at, at + LEAD)), |_, _| "waiting".to_owned());
-    let config = folder.path().join("config.toml");
-    std::fs::write(folder.path().join("secret"), "secret").unwrap();
-    // The meeting of the store is removed in this schedule, which is held: everything stays as it is.
-    let text = format!(
-        "timezone = \"UTC\"\n[daemon]\nlisten = \"127.0.0.1:0\"\nstate_dir = \"state\"\n[providers.bench]\n\
-         kind = \"meeting-service\"\nbase_url = \"{}\"\nadmin_secret = {{ file = \"secret\" }}\n",
-        child.base_url()
-    );
-    std::fs::write(&config, text).unwrap();
-    let begin = Instant::now();
-    let mut process = std::process::Command::new(env!("CARGO_BIN_EXE_convened"))
-        .args(["run", "--log", "json", "--config"])
-        .arg(&config)
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
-    assert!(lines.any(|line| line.is_ok_and(|line| line.contains("daemon.ready"))), "it is not ready");
-    let ready = begin.elapsed();
-    let read = |name: &str| std::fs::read_to_string(format!("/proc/{}/{name}", process.id())).unwrap();
-    let cpu = || {
-        let stat = read("stat");
-        let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
-        // utime and stime, in ticks of 10 ms.
-        Duration::from_millis(10 * (fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()))
-    };
-    let before = cpu();
-    std::thread::sleep(Duration::from_secs(20));
-    let idle_cpu = cpu() - before;
-    let status = read("status");
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-    let resident_kib = line.split_whitespace().nth(1).unwrap().parse().unwrap();
-    let _ = process.kill();
-    let _ = process.wait();
-    Cost { ready, resident_kib, idle_cpu }
 }
