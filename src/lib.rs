@@ -51,8 +51,9 @@
 //!
 //! The engine has a thread of its own, on which it waits for the disk; calls run on the runtime of `daemon`. What is due comes
 //! from the store by an index, in order and once, into one queue for each provider, the most urgent first; a provider's
-//! limits are kept there. Between turns the engine sleeps to the earliest deadline, at most
-//! [`engine::LONGEST_NAP`], so that a suspend or a clock step is noticed.
+//! limits are kept there; [`lifecycle::urgency()`] says what is more urgent. Between turns the engine sleeps to the earliest deadline,
+//! at most [`engine::LONGEST_NAP`], by a timer on the wall clock that ends at once when that is set. While many calls are under
+//! way, a turn waits a moment for some of their answers, so that these share a commit.
 //!
 //! # Invariants
 //!

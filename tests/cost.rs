@@ -1,6 +1,8 @@
 //! What a room costs, counted instead of timed: commits, rows and reads of the store, and allocations. A change that makes
 //! a herd dearer is seen here on any machine; `cargo bench --bench herd` tells how fast it is.
 
+#![expect(clippy::unwrap_used, reason = "in a test, whatever goes wrong ends it")]
+
 use chrono::{DateTime, TimeDelta, Utc};
 use convened::config::ReloadGuard;
 use convened::engine::{Command, Engine, LaneLimits, Outside, ProviderSetup, Schedule};
@@ -9,7 +11,8 @@ use convened::log::LogEvent;
 use convened::providers::{Capabilities, Provider, ProviderError, Room, RoomRequest};
 use convened::seams::{BoxFuture, Clock, Entropy, Host, HostState};
 use convened::store::{
-    Batch, Counts, Due, DueKey, MeetingSpec, Record, SqliteStore, Store, StoreError, StoredMeeting,
+    Batch, Cancellable, Counts, Due, DueKey, MeetingSpec, Record, SqliteStore, Store, StoreError,
+    StoredMeeting,
 };
 use convened::transport::DateWitness;
 use std::collections::BTreeMap;
@@ -136,6 +139,9 @@ impl Store for Counted {
     }
     fn counts(&mut self) -> Result<Counts, StoreError> {
         self.inner.counts()
+    }
+    fn cancellable(&mut self, meeting: &str, examples: usize) -> Result<Cancellable, StoreError> {
+        self.inner.cancellable(meeting, examples)
     }
     fn meta(&mut self, key: &str) -> Result<Option<String>, StoreError> {
         self.inner.meta(key)

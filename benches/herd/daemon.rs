@@ -1,7 +1,8 @@
 //! The built daemon, as a process of its own: what it costs to start, to hold much, and to do nothing.
 
-use super::world::{Child, LEAD, insert, meeting, stored};
+use super::world::{Child, LEAD, insert, stored};
 use chrono::{TimeDelta, Utc};
+use convened::seams::SystemFiles;
 use convened::store::{Batch, SqliteStore, Store as _};
 use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader};
@@ -49,8 +50,11 @@ fn series(count: usize, changed: usize) -> String {
 impl Daemon {
     /// With so many occurrences in the store, none of them due for two days.
     pub(super) fn with_occurrences(child: &Child, occurrences: usize) -> Self {
-        // The meeting of the store is not in this schedule, which is held: everything stays as it is.
-        Self::start(&head(child), occurrences)
+        // A series that gives nothing within the horizon: the occurrences are put into the store in its name.
+        Self::start(
+            &(head(child) + "[[meetings]]\nid = \"bench\"\nstart = 2099-01-01T00:00:00\nduration = \"1h\"\n"),
+            occurrences,
+        )
     }
 
     /// With an empty store and so many series.
@@ -62,16 +66,19 @@ impl Daemon {
         let folder = tempfile::tempdir().unwrap();
         let state = folder.path().join("state");
         std::fs::create_dir(&state).unwrap();
+        let path = folder.path().join("config.toml");
+        std::fs::write(folder.path().join("secret"), "secret").unwrap();
+        std::fs::write(&path, config).unwrap();
         if occurrences > 0 {
             let mut store = SqliteStore::open(&state).unwrap();
-            store.commit(&Batch { meetings: vec![stored(&meeting())], ..Batch::default() }).unwrap();
+            // As the daemon has it in the store once it is in force: it finds nothing to change.
+            let loaded = convened::config::load(&path, &SystemFiles, Utc::now()).config.unwrap();
+            let meetings = loaded.meetings.values().map(|meeting| stored(meeting)).collect();
+            store.commit(&Batch { meetings, ..Batch::default() }).unwrap();
             let far = Utc::now() + TimeDelta::days(2);
             let all = (0..occurrences).map(|n| far + TimeDelta::milliseconds(i64::try_from(n).unwrap() * 37));
             insert(&state, all.map(|at| (at, at + LEAD)), |_, _| "waiting".to_owned());
         }
-        let path = folder.path().join("config.toml");
-        std::fs::write(folder.path().join("secret"), "secret").unwrap();
-        std::fs::write(&path, config).unwrap();
         let begin = Instant::now();
         let mut process = Command::new(env!("CARGO_BIN_EXE_convened"))
             .args(["run", "--log", "json", "--config"])
@@ -80,7 +87,9 @@ impl Daemon {
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
-        assert!(lines.any(|line| line.is_ok_and(|line| line.contains("daemon.ready"))), "it is not ready");
+        let is_ready = |line: &String| line.contains("daemon.ready");
+        let line = lines.by_ref().map_while(Result::ok).find(is_ready).expect("it gets ready");
+        assert!(occurrences == 0 || line.contains(&format!("\"occurrences\":{occurrences}")), "{line}");
         let ready = begin.elapsed();
         // Whatever it says from now on must not fill the pipe.
         let (said, heard) = channel();

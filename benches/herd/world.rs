@@ -344,7 +344,7 @@ pub(super) fn insert(
 }
 
 /// A meeting that gives nothing itself: the occurrences are put into the store.
-pub(super) fn meeting() -> Meeting {
+fn meeting() -> Meeting {
     Meeting {
         id: "bench".to_owned(),
         title: "Bench".to_owned(),

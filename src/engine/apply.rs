@@ -14,7 +14,7 @@ use crate::lifecycle::{Event, Occurrence, State, Times};
 use crate::log::{LogEvent, counted, number};
 use crate::providers::{Provider, RoomSpec};
 use crate::schedule::{Instance, TooMany};
-use crate::store::{Batch, MeetingSpec, Record, StoreError, StoredMeeting};
+use crate::store::{Batch, Cancellable, MeetingSpec, Record, StoreError, StoredMeeting};
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -178,6 +178,9 @@ impl Engine {
     pub fn apply(&mut self, schedule: Box<Schedule>, is_accepted: bool) -> Result<Applied, ApplyError> {
         let reading = self.read_clock();
         self.configure(&schedule);
+        if !is_accepted && let Some(removals) = self.massacre(&schedule)? {
+            return Err(ApplyError::Held(removals));
+        }
         let diff = self.diff(&schedule, reading)?;
         let applied = diff.applied.clone();
         if !is_accepted && is_massacre(&applied, &schedule.guard) {
@@ -201,6 +204,33 @@ impl Engine {
             lane.provider = Some(setup.provider.clone());
             lane.limits = setup.limits;
         }
+    }
+
+    /// What the schedule would remove, where the meetings alone are too many: counted, not loaded, as a file that lost its
+    /// end may cancel more occurrences than there is memory for.
+    fn massacre(&mut self, schedule: &Schedule) -> Result<Option<Applied>, StoreError> {
+        let mut stored = self.store.meetings()?;
+        stored.retain(|known| !known.is_removed);
+        let kept = stored.iter().filter(|known| schedule.meetings.contains_key(&known.id)).count();
+        let mut removals = Applied {
+            meetings: schedule.meetings.len(),
+            added: schedule.meetings.len() - kept,
+            removed: stored.len() - kept,
+            ..Applied::default()
+        };
+        if !is_massacre(&removals, &schedule.guard) {
+            return Ok(None);
+        }
+        stored.retain(|known| !schedule.meetings.contains_key(&known.id));
+        stored.iter().for_each(|known| removals.add_example(&known.id));
+        for known in stored {
+            let left = Applied::MOST_EXAMPLES - removals.examples.len();
+            let Cancellable { counts, examples } = self.store.cancellable(&known.id, left)?;
+            removals.cancelled += counts.pending;
+            removals.cancelled_with_room += counts.with_room;
+            examples.iter().for_each(|id| removals.add_example(id));
+        }
+        Ok(Some(removals))
     }
 
     fn diff(&mut self, schedule: &Schedule, reading: Reading) -> Result<Diff, StoreError> {

@@ -118,6 +118,9 @@ pub trait Store: Send {
     /// How many occurrences are not over, and how many of those have a room.
     fn counts(&mut self) -> Result<Counts, StoreError>;
 
+    /// What would be cancelled with a meeting, with at most `examples` examples.
+    fn cancellable(&mut self, meeting: &str, examples: usize) -> Result<Cancellable, StoreError>;
+
     /// The value kept under `key`.
     fn meta(&mut self, key: &str) -> Result<Option<String>, StoreError>;
 
@@ -156,6 +159,15 @@ pub struct Counts {
     pub pending: usize,
     /// Those of them that have a room, or may have one.
     pub with_room: usize,
+}
+
+/// What would be cancelled with a meeting.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Cancellable {
+    /// How many occurrences, and how many of those have a room.
+    pub counts: Counts,
+    /// Identities of some that have a room.
+    pub examples: Vec<String>,
 }
 
 /// Why the store could not do what it was asked.

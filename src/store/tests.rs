@@ -176,10 +176,10 @@ fn what_is_over_is_pruned_with_its_history_and_its_meeting() {
     // The second batch of lines continues the chain of the first.
     let more = Update { history: vec![line], ..difference(&records[0], &records[0]) };
     store.commit(&Batch { updates: vec![more], ..Batch::default() }).unwrap();
-    assert_eq!(store.count("SELECT count(*) FROM history"), 5);
+    assert_eq!(store.number("SELECT count(*) FROM history"), 5);
 
     assert_eq!(store.prune(start() + TimeDelta::hours(1), 100).unwrap(), 1);
-    assert_eq!(store.count("SELECT count(*) FROM history"), 2);
+    assert_eq!(store.number("SELECT count(*) FROM history"), 2);
     assert_eq!(everything(&mut store).len(), 1);
     assert_eq!(store.meetings().unwrap().len(), 1, "it still has an occurrence");
     assert_eq!(store.prune(start() + TimeDelta::days(2), 100).unwrap(), 1);

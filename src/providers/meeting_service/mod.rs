@@ -87,15 +87,15 @@ impl std::fmt::Debug for Driver {
 impl Driver {
     /// A driver for one account. Nothing is sent yet.
     pub fn new(settings: Settings, transport: Arc<dyn Transport>, clock: Arc<dyn Clock>) -> Self {
-        let prefix = settings.prefix.trim_matches('/');
+        let Settings { base_url, prefix, app_id, customer, admin_secret, timeout } = settings;
+        let prefix = prefix.trim_matches('/');
         let rooms_url = format!(
             "{}{}{prefix}/apps/{}/v1/ext/rooms",
-            settings.base_url.trim_end_matches('/'),
+            base_url.trim_end_matches('/'),
             if prefix.is_empty() { "" } else { "/" },
-            percent_encode(&settings.app_id),
+            percent_encode(&app_id),
         );
-        let headers = headers(&settings);
-        let timeout = settings.timeout;
+        let headers = headers(&admin_secret, customer.as_ref());
         Self { rooms_url, headers, timeout, transport, clock, capabilities: capabilities() }
     }
 
@@ -129,7 +129,7 @@ impl Driver {
     }
 }
 
-fn headers(settings: &Settings) -> Option<HeaderMap> {
+fn headers(admin_secret: &SecretString, customer: Option<&(String, SecretString)>) -> Option<HeaderMap> {
     let secret = |text: &str| {
         let mut value = HeaderValue::from_str(text).ok()?;
         value.set_sensitive(true);
@@ -137,8 +137,8 @@ fn headers(settings: &Settings) -> Option<HeaderMap> {
     };
     let mut headers = HeaderMap::new();
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-    headers.insert(ADMIN_SECRET_HEADER, secret(settings.admin_secret.expose_secret())?);
-    if let Some((id, customer_secret)) = &settings.customer {
+    headers.insert(ADMIN_SECRET_HEADER, secret(admin_secret.expose_secret())?);
+    if let Some((id, customer_secret)) = customer {
         let credentials = STANDARD.encode(format!("{id}:{}", customer_secret.expose_secret()));
         headers.insert(AUTHORIZATION, secret(&format!("Basic {credentials}"))?);
     }

@@ -5,7 +5,7 @@ mod write;
 
 use self::row::{NAMES, ms, read_instant, read_record};
 use self::write::Updates;
-use super::{Batch, Counts, Due, DueKey, Record, Store, StoreError, StoredMeeting};
+use super::{Batch, Cancellable, Counts, Due, DueKey, Record, Store, StoreError, StoredMeeting};
 use crate::lifecycle::State;
 use crate::sqlite_file::{OpenError, Schema};
 use chrono::{DateTime, Utc};
@@ -108,7 +108,7 @@ impl SqliteStore {
     }
 
     #[cfg(test)]
-    pub(super) fn count(&self, sql: &str) -> i64 {
+    pub(super) fn number(&self, sql: &str) -> i64 {
         self.connection.query_row(sql, [], |row| row.get(0)).unwrap()
     }
 
@@ -123,6 +123,14 @@ impl SqliteStore {
 
     fn error(&self) -> impl Fn(rusqlite::Error) -> StoreError + use<> {
         database(&self.path)
+    }
+
+    fn count(&self, sql: &str, parameters: impl rusqlite::Params) -> Result<Counts, StoreError> {
+        let number =
+            |row: &Row<'_>, column| row.get::<_, i64>(column).map(|n| usize::try_from(n).unwrap_or(0));
+        let counts = |row: &Row<'_>| Ok(Counts { pending: number(row, 0)?, with_room: number(row, 1)? });
+        let mut statement = self.connection.prepare_cached(sql).map_err(self.error())?;
+        statement.query_row(parameters, counts).map_err(self.error())
     }
 
     fn records(&self, sql: &str, parameters: impl rusqlite::Params) -> Result<Vec<Record>, StoreError> {
@@ -276,17 +284,32 @@ impl Store for SqliteStore {
     }
 
     fn counts(&mut self) -> Result<Counts, StoreError> {
-        let count =
-            |row: &Row<'_>, column| row.get::<_, i64>(column).map(|n| usize::try_from(n).unwrap_or(0));
-        self.connection
+        self.count(
+            "SELECT (SELECT count(*) FROM occurrences WHERE wake_at_ms IS NOT NULL),
+                    (SELECT count(*) FROM occurrences WHERE is_begun = 1)",
+            [],
+        )
+    }
+
+    fn cancellable(&mut self, meeting: &str, examples: usize) -> Result<Cancellable, StoreError> {
+        let counts = self.count(
+            "SELECT count(*), count(*) FILTER (WHERE is_begun = 1 AND state <> 'closing') FROM occurrences
+             WHERE meeting = ?1 AND wake_at_ms IS NOT NULL AND is_removed = 0",
+            [meeting],
+        )?;
+        let error = self.error();
+        let mut with_room = self
+            .connection
             .prepare_cached(
-                "SELECT (SELECT count(*) FROM occurrences WHERE wake_at_ms IS NOT NULL),
-                        (SELECT count(*) FROM occurrences WHERE is_begun = 1)",
+                "SELECT id FROM occurrences
+                 WHERE meeting = ?1 AND is_begun = 1 AND state <> 'closing' AND is_removed = 0
+                 ORDER BY starts_at_ms LIMIT ?2",
             )
-            .and_then(|mut s| {
-                s.query_row([], |row| Ok(Counts { pending: count(row, 0)?, with_room: count(row, 1)? }))
-            })
-            .map_err(self.error())
+            .map_err(&error)?;
+        let limit = i64::try_from(examples).unwrap_or(i64::MAX);
+        let ids = with_room.query_map(params![meeting, limit], |row| row.get(0)).map_err(&error)?;
+        let examples = ids.collect::<Result<_, _>>().map_err(&error)?;
+        Ok(Cancellable { counts, examples })
     }
 
     fn meta(&mut self, key: &str) -> Result<Option<String>, StoreError> {
