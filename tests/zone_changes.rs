@@ -109,7 +109,7 @@ fn around_every_change_of_every_zone_a_nightly_meeting_begins_when_zoneinfo_says
             }
         }
     }
-    assert!(zones > 590 && gaps > 1500 && overlaps > 1500, "{zones} zones, {gaps} gaps, {overlaps} overlaps");
+    assert!(zones > 590 && gaps > 2000 && overlaps > 800, "{zones} zones, {gaps} gaps, {overlaps} overlaps");
 }
 
 #[test]
