@@ -2,8 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod canaries;
 mod commands;
 mod crash;
 mod life;
 mod reload;
+mod secrets;
 mod support;
