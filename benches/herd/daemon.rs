@@ -74,7 +74,8 @@ impl Daemon {
             // As the daemon has it in the store once it is in force: it finds nothing to change.
             let loaded = convened::config::load(&path, &SystemFiles, Utc::now()).config.unwrap();
             let meetings = loaded.meetings.values().map(|meeting| stored(meeting)).collect();
-            store.commit(&Batch { meetings, ..Batch::default() }).unwrap();
+            let meta = vec![("zone_data", Some(chrono_tz::IANA_TZDB_VERSION.to_owned()))];
+            store.commit(&Batch { meetings, meta, ..Batch::default() }).unwrap();
             let far = Utc::now() + TimeDelta::days(2);
             let all = (0..occurrences).map(|n| far + TimeDelta::milliseconds(i64::try_from(n).unwrap() * 37));
             insert(&state, all.map(|at| (at, at + LEAD)), |_, _| "waiting".to_owned());

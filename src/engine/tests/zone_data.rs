@@ -6,7 +6,7 @@ use super::super::*;
 use super::world::{World, at, daily, meeting};
 use crate::config::Meeting;
 use crate::lifecycle::State;
-use crate::store::{Batch, Record};
+use crate::store::{Batch, Record, Update};
 
 /// Every day at 10:00 in Berlin: 09:00 UTC in November.
 fn in_berlin(id: &str) -> Meeting {
@@ -18,14 +18,17 @@ fn in_berlin(id: &str) -> Meeting {
 
 /// As if older zone data had told the store that everything of `meeting` begins `by` later than this program's say.
 fn reckon_otherwise(world: &mut World, meeting: &str, by: TimeDelta) {
-    let mut updates = world.engine.store.of_meeting(meeting, at("00:00:00")).unwrap();
-    for record in &mut updates {
-        record.occurrence.times.starts_at += by;
-        record.occurrence.times.ends_at += by;
-        record.wake_at = record.wake_at.map(|wake_at| wake_at + by);
-    }
+    let altered = |before: Record| {
+        let mut after = before.clone();
+        after.occurrence.times.starts_at += by;
+        after.occurrence.times.ends_at += by;
+        after.wake_at = after.wake_at.map(|wake_at| wake_at + by);
+        Update { before: Arc::new(before), after: Arc::new(after), history: Vec::new() }
+    };
+    let records = world.engine.store.of_meeting(meeting, at("00:00:00")).unwrap();
+    let updates = records.into_iter().map(altered).collect();
     let meta = vec![(ZONE_DATA, Some("1999a".to_owned()))];
-    world.engine.store.commit(&Batch { updates, meta, is_rescheduling: true, ..Batch::default() }).unwrap();
+    world.engine.store.commit(&Batch { updates, meta, ..Batch::default() }).unwrap();
 }
 
 fn all(world: &mut World, meeting: &str) -> Vec<Record> {
