@@ -283,7 +283,7 @@ fn no_secret_is_in_anything_that_the_program_says() {
     let all: Vec<u8> = said.0.iter().flat_map(|(_, what)| what.iter().copied()).collect();
     let all = String::from_utf8_lossy(&all);
     for event in
-        ["room.created", "meeting.live", "room.closing", "schedule.invalid", "call.sent", "daemon.stopped"]
+        ["room.created", "meeting.live", "room.closed", "schedule.invalid", "call.sent", "daemon.stopped"]
     {
         assert!(all.contains(event), "{event} is part of the story");
     }
