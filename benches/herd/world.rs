@@ -82,14 +82,14 @@ impl Drop for Child {
     }
 }
 
-/// What a create of the driver looks like on the wire, sent by a client that keeps no state: 64 at once.
-pub(super) fn bare_loop(child: &Child, rooms: usize) -> Duration {
+/// What a create of the driver looks like on the wire, sent by a client that keeps no state.
+pub(super) fn bare_loop(child: &Child, rooms: usize, in_flight: usize) -> Duration {
     let client = Arc::new(HttpClient::new().unwrap());
     let next = Arc::new(AtomicUsize::new(0));
     let url = format!("{}/scenario/meeting/apps/convened/v1/ext/rooms", child.base_url());
     let begin = Instant::now();
     child.runtime.block_on(async {
-        let tasks: Vec<_> = (0..64)
+        let tasks: Vec<_> = (0..in_flight)
             .map(|_| {
                 let (client, next, url) = (client.clone(), next.clone(), url.clone());
                 tokio::spawn(async move {

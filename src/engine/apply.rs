@@ -424,10 +424,11 @@ impl Engine {
         let is_changed = is_spec_changed || record.title != before.title;
         let event = Event::Rescheduled { times, is_changed };
         self.step_by(spec, &mut diff.turn, before, Some(&record), &event, reading);
-        // What was over and takes place again begins anew, too.
+        // What was over and takes place again begins anew, too, perhaps at once. It has no call under way yet.
         if let Some(last) = diff.turn.batch.updates.last_mut()
-            && (last.after.seq, last.after.occurrence.state) == (seq, State::Planned)
+            && last.after.seq == seq
             && last.after.provider != meeting.provider
+            && begins_anew(&last.before, &last.after)
         {
             Arc::make_mut(&mut last.after).provider.clone_from(&meeting.provider);
         }
@@ -527,6 +528,22 @@ impl Engine {
             moved: number(applied.moved),
             cancelled: number(applied.cancelled),
         });
+    }
+}
+
+/// There was nothing yet, or what there was is over: another provider can make its room.
+fn begins_anew(before: &Record, after: &Record) -> bool {
+    match after.occurrence.state {
+        State::Planned => true,
+        State::Creating => after.occurrence.generation != before.occurrence.generation,
+        State::Ready
+        | State::Live
+        | State::Ended
+        | State::Closing
+        | State::Closed
+        | State::Failed
+        | State::Missed
+        | State::Cancelled => false,
     }
 }
 

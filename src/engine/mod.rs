@@ -138,8 +138,10 @@ pub struct Engine {
     tally: Counts,
     /// The last line told to the service manager.
     status_line: String,
-    /// The wall clock at the last turn.
+    /// The wall clock by which the last turn reckoned.
     turned_at: DateTime<Utc>,
+    /// So many answers were committed in it.
+    answers_last_turn: usize,
 }
 
 impl Engine {
@@ -174,6 +176,7 @@ impl Engine {
             tally: Counts::default(),
             status_line: String::new(),
             turned_at: DateTime::UNIX_EPOCH,
+            answers_last_turn: 0,
         })
     }
 
@@ -184,9 +187,9 @@ impl Engine {
     pub async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
         loop {
             let nap = self.turn();
-            self.gather_answers().await;
-            // What came back waits for nothing.
-            let until = if self.results.is_empty() { self.turned_at + nap } else { self.turned_at };
+            // What came back waits for nothing; what waits for the store waits with it.
+            let nap = if self.gather_answers().await { Duration::ZERO } else { nap };
+            let until = self.turned_at + nap;
             tokio::select! {
                 biased;
                 command = commands.recv() => match command {
@@ -205,26 +208,29 @@ impl Engine {
                     None => return self.stop("abandoned").await,
                 },
                 Some(result) = self.results_in.recv() => self.results.push(result),
-                () = self.clock.wait_until(until) => {}
+                () = self.clock.wait_until(until, nap) => {}
             }
         }
     }
 
     /// While many calls are under way, waits a moment for some of their answers, so that they share a commit: most of what a
-    /// commit costs does not depend on how much is in it.
-    async fn gather_answers(&mut self) {
+    /// commit costs does not depend on how much is in it. Only when answers do come in a rush: a provider that hangs keeps
+    /// nobody waiting. Returns whether any came.
+    async fn gather_answers(&mut self) -> bool {
         let wanted = self.in_flight.len() / RUSH_SHARE;
-        if wanted < 2 {
-            return;
+        if wanted < 2 || self.answers_last_turn < 2 {
+            return false;
         }
+        let before = self.results.len();
         let mut patience = self.clock.sleep(RUSH_PATIENCE);
         while self.results.len() < wanted {
             tokio::select! {
                 biased;
                 Some(result) = self.results_in.recv() => self.results.push(result),
-                () = &mut patience => return,
+                () = &mut patience => break,
             }
         }
+        self.results.len() > before
     }
 
     /// What was under way when the daemon last stopped is looked up.
@@ -255,13 +261,16 @@ impl Engine {
     /// One turn. Returns how long nothing will be due, if nothing comes from outside.
     fn turn(&mut self) -> Duration {
         let reading = self.read_clock();
-        self.turned_at = reading.now.wall;
         while self.results.len() < TURN_SIZE
             && let Ok(result) = self.results_in.try_recv()
         {
             self.results.push(result);
         }
-        match self.try_turn(reading) {
+        self.answers_last_turn = 0;
+        let outcome = self.try_turn(reading);
+        // Turns between the pieces of a large insert have noted their own.
+        self.turned_at = reading.now.wall;
+        match outcome {
             Ok(nap) => {
                 if self.store_failure_told.take().is_some() {
                     self.host.log(&crate::log::LogEvent::StoreRecovered {});

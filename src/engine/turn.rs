@@ -288,6 +288,7 @@ impl Engine {
 
     /// The turn is durable: brings memory in line, tells, and calls. Returns whether more is due at once.
     pub(super) fn committed(&mut self, mut turn: Turn, reading: Reading) -> bool {
+        self.answers_last_turn = turn.results.len();
         for result in turn.results.drain(..) {
             self.in_flight.remove(&result.seq);
         }

@@ -169,3 +169,38 @@ async fn a_schedule_without_its_meetings_is_held_before_anything_of_them_is_load
     assert!(held.contains("b, c, b@2026-11-23T09:00, c@2026-11-23T09:00"), "{held}");
     assert_eq!(world.state("b@2026-11-23T09:00"), State::Ready);
 }
+
+#[tokio::test]
+async fn a_refused_room_is_made_by_the_provider_that_the_meeting_gets_then() {
+    let mut world = World::with([meeting("m")]);
+    world.next("create", Mood::Says(ProviderError::Rejected("no".to_owned())));
+    world.run_until(at("08:46:00")).await;
+    assert_eq!(world.state("m"), State::Failed);
+    let mut other = meeting("m");
+    other.provider = "other".to_owned();
+    world.apply([other]).unwrap();
+    assert_eq!(world.record("m").provider, "other");
+}
+
+#[test]
+fn rooms_that_cannot_be_made_keep_no_room_from_being_closed() {
+    let retried = urgency(State::Creating, at("09:00:00"), at("08:59:30"));
+    assert!(urgency(State::Closing, at("08:00:00"), at("08:49:00")) < retried);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_fails_while_an_answer_waits_is_not_tried_without_pause() {
+    let mut world = World::with([meeting("m")]);
+    world.run_until(at("08:44:59")).await;
+    world.pass(TimeDelta::seconds(1), TimeDelta::seconds(1));
+    world.engine.turn();
+    world.break_store(true);
+    for _ in 0..200 {
+        tokio::task::yield_now().await;
+    }
+    assert!(world.engine.turn() >= Duration::from_secs(2), "the answer could not be recorded");
+    assert!(!world.engine.gather_answers().await, "nothing new came: the pause is kept");
+    world.break_store(false);
+    world.run_until(at("08:46:00")).await;
+    assert_eq!(world.state("m"), State::Ready);
+}
