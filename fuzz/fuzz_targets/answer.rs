@@ -168,10 +168,7 @@ fn request() -> RoomRequest {
         ends_at: beginning() + TimeDelta::hours(1),
         closes_at: beginning() + TimeDelta::hours(2),
         closes_at_latest: beginning() + TimeDelta::hours(3),
-        hosts: Vec::new(),
-        participants: Vec::new(),
-        settings: convened::providers::Settings::default(),
-        passthrough: Map::new(),
+        spec: Arc::default(),
     }
 }
 
