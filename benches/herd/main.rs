@@ -21,8 +21,8 @@ use daemon::Daemon;
 use std::time::Duration;
 use world::{Child, Run, bare_loop};
 
-/// Calls of ours under way at once. A place is taken from the commit of the intent to that of the answer, so that about a quarter
-/// of them is on the wire: as many as the bare client has.
+/// Calls of ours under way at once. A place is taken from the commit of the intent to that of the answer, so that a part of
+/// them is on the wire.
 const IN_FLIGHT: usize = 256;
 
 fn main() {
