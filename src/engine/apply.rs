@@ -188,10 +188,11 @@ impl Engine {
     pub fn apply(&mut self, schedule: Box<Schedule>, is_accepted: bool) -> Result<Applied, ApplyError> {
         let reading = self.read_clock();
         self.configure(&schedule);
-        if !is_accepted && let Some(removals) = self.massacre(&schedule)? {
+        let stored = self.store.meetings()?;
+        if !is_accepted && let Some(removals) = self.massacre(&schedule, &stored)? {
             return Err(ApplyError::Held(removals));
         }
-        let diff = self.diff(&schedule, reading)?;
+        let diff = self.diff(&schedule, stored, reading)?;
         let applied = diff.applied.clone();
         let zone_data_before = diff.zone_data_before.clone();
         if !is_accepted && is_massacre(&applied, &schedule.guard) {
@@ -223,22 +224,26 @@ impl Engine {
 
     /// What the schedule would remove, where the meetings alone are too many: counted, not loaded, as a file that lost its
     /// end may cancel more occurrences than there is memory for.
-    fn massacre(&mut self, schedule: &Schedule) -> Result<Option<Applied>, StoreError> {
-        let mut stored = self.store.meetings()?;
-        stored.retain(|known| !known.is_removed);
-        let kept = stored.iter().filter(|known| schedule.meetings.contains_key(&known.id)).count();
+    fn massacre(
+        &mut self,
+        schedule: &Schedule,
+        stored: &[StoredMeeting],
+    ) -> Result<Option<Applied>, StoreError> {
+        let (kept, removed): (Vec<_>, Vec<_>) = stored
+            .iter()
+            .filter(|known| !known.is_removed)
+            .partition(|known| schedule.meetings.contains_key(&known.id));
         let mut removals = Applied {
             meetings: schedule.meetings.len(),
-            added: schedule.meetings.len() - kept,
-            removed: stored.len() - kept,
+            added: schedule.meetings.len() - kept.len(),
+            removed: removed.len(),
             ..Applied::default()
         };
         if !is_massacre(&removals, &schedule.guard) {
             return Ok(None);
         }
-        stored.retain(|known| !schedule.meetings.contains_key(&known.id));
-        stored.iter().for_each(|known| removals.add_example(&known.id));
-        for known in stored {
+        removed.iter().for_each(|known| removals.add_example(&known.id));
+        for known in removed {
             let left = Applied::MOST_EXAMPLES - removals.examples.len();
             let Cancellable { counts, examples } = self.store.cancellable(&known.id, left)?;
             removals.cancelled += counts.pending;
@@ -248,10 +253,15 @@ impl Engine {
         Ok(Some(removals))
     }
 
-    fn diff(&mut self, schedule: &Schedule, reading: Reading) -> Result<Diff, StoreError> {
+    fn diff(
+        &mut self,
+        schedule: &Schedule,
+        stored: Vec<StoredMeeting>,
+        reading: Reading,
+    ) -> Result<Diff, StoreError> {
         let now = reading.now;
         let stored: HashMap<String, StoredMeeting> =
-            self.store.meetings()?.into_iter().map(|meeting| (meeting.id.clone(), meeting)).collect();
+            stored.into_iter().map(|meeting| (meeting.id.clone(), meeting)).collect();
         let materialised_until =
             self.materialised_until()?.unwrap_or(now.settled).max(now.settled + schedule.horizon);
         let mut diff = Diff {
