@@ -5,6 +5,7 @@
 mod canaries;
 mod commands;
 mod crash;
+mod elsewhere;
 mod life;
 mod reload;
 mod secrets;

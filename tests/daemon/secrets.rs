@@ -5,21 +5,20 @@
 //! in the answer to that person's own entry. The store's files hold rooms' passwords and hosts' links, for their owner alone.
 
 use crate::canaries::{Canaries, canary};
+use crate::elsewhere;
 use crate::support::{Place, from_now, http};
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
-use convened::meeting_service::{ADMIN_SECRET_HEADER, MeetingService, ServiceSettings};
-use convened::seams::{SystemClock, SystemEntropy};
+use convened::meeting_service::{ADMIN_SECRET_HEADER, MeetingService};
 use secrecy::ExposeSecret as _;
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
-use tower::ServiceExt as _;
 
 /// A meeting service elsewhere, behind a door that asks for both secrets of the account, and is out of order at times.
 #[derive(Clone)]
@@ -35,7 +34,7 @@ async fn door(
     State(door): State<Elsewhere>,
     method: Method,
     uri: Uri,
-    headers: HeaderMap,
+    mut headers: HeaderMap,
     body: Bytes,
 ) -> Response {
     let said = |name: &str| headers.get(name).map(|value| value.as_bytes().to_vec()).unwrap_or_default();
@@ -52,11 +51,9 @@ async fn door(
         Ok(status) => return status.into_response(),
         Err(_) => return StatusCode::IM_A_TEAPOT.into_response(),
     }
-    let mut request = Request::builder().method(method).uri(uri).body(axum::body::Body::from(body)).unwrap();
-    *request.headers_mut() = headers;
     let secret = HeaderValue::from_str(door.service.admin_secret().expose_secret()).unwrap();
-    request.headers_mut().insert(ADMIN_SECRET_HEADER, secret);
-    door.service.router().oneshot(request).await.into_response()
+    headers.insert(ADMIN_SECRET_HEADER, secret);
+    elsewhere::pass_on(&door.service, method, uri, headers, body).await
 }
 
 /// Everything that the program has said, by where.
@@ -104,12 +101,7 @@ fn no_secret_is_in_anything_that_the_program_says() {
     let folder = tempfile::tempdir().unwrap();
     let mood = Arc::new(AtomicU16::new(401));
     let address = runtime.block_on(async {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let path = folder.path().join(MeetingService::FILE_NAME);
-        let settings = ServiceSettings::new(format!("http://{address}"));
-        let service =
-            MeetingService::open(&path, Arc::new(SystemClock), Arc::new(SystemEntropy), settings).unwrap();
+        let (service, listener, address) = elsewhere::open(folder.path()).await;
         let basic = base64::engine::general_purpose::STANDARD.encode(format!("an-id:{customer_secret}"));
         let (basic, admin_secret) = (format!("Basic {basic}"), admin_secret.clone());
         let elsewhere = Elsewhere { service, basic, admin_secret, mood: mood.clone() };
