@@ -86,6 +86,8 @@ fn until_is_a_day_a_local_time_or_a_time_in_utc_and_nothing_beside() {
         "20261224T246000",
         "+2026122",
         "20261224 093000",
+        "2026 1 4",
+        "2026+1+4",
     ] {
         assert!(until(value).is_err(), "{value}");
     }
@@ -255,7 +257,9 @@ fn a_position_that_a_set_does_not_have_picks_nothing() {
 }
 
 #[test]
-fn too_many_says_how_many_would_do() {
+fn errors_say_what_is_wrong_and_what_would_do() {
+    let error = Rule::parse("FREQ=WEKLY").expect_err("misspelt");
+    assert_eq!(error.to_string(), "FREQ=WEKLY: no such frequency; perhaps WEEKLY");
     assert_eq!(TooMany { limit: 7 }.to_string(), "more than 7 occurrences in the window");
 }
 

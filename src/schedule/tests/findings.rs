@@ -48,6 +48,8 @@ fn a_series_that_is_over_is_told() {
     assert_eq!(of(&once("2025-02-03T09:00")), [Finding::Over { last: Some(local("2025-02-03T09:00")) }]);
     // Not while the last one goes on, nor when one of them was moved to come.
     assert_eq!(of(&once("2025-12-31T23:45")), []);
+    assert_eq!(of(&once("2025-12-31T23:30")).len(), 1, "to the second: it ends at this instant");
+    assert!(!of(&over)[0].is_error(), "odd, and possible");
     let mut moved = over;
     let later = Override { start: Some(local("2026-05-01T09:00")), ..Override::default() };
     moved.overrides.insert(local("2025-02-10T09:00"), later);
