@@ -42,6 +42,12 @@ fn a_start_that_does_not_fit_its_rule_is_told() {
 }
 
 #[test]
+fn a_rule_of_which_the_first_start_is_centuries_away_has_one() {
+    let text = told(&series("2026-02-03T09:00", "FREQ=YEARLY;INTERVAL=450;BYMONTH=1;BYMONTHDAY=30"));
+    assert!(text.ends_with("the first occurrence is 2476-01-30T09:00:00"), "{text}");
+}
+
+#[test]
 fn a_series_that_is_over_is_told() {
     let over = series("2025-02-03T09:00", "FREQ=WEEKLY;COUNT=3");
     assert_eq!(of(&over), [Finding::Over { last: Some(local("2025-02-17T09:00")) }]);
