@@ -86,6 +86,8 @@ fn until_is_a_day_a_local_time_or_a_time_in_utc_and_nothing_beside() {
         "20261224T246000",
         "+2026122",
         "20261224 093000",
+        "2026 1 4",
+        "2026+1+4",
     ] {
         assert!(until(value).is_err(), "{value}");
     }
@@ -255,6 +257,35 @@ fn a_position_that_a_set_does_not_have_picks_nothing() {
 }
 
 #[test]
-fn too_many_says_how_many_would_do() {
+fn errors_say_what_is_wrong_and_what_would_do() {
+    let error = Rule::parse("FREQ=WEKLY").expect_err("misspelt");
+    assert_eq!(error.to_string(), "FREQ=WEKLY: no such frequency; perhaps WEEKLY");
     assert_eq!(TooMany { limit: 7 }.to_string(), "more than 7 occurrences in the window");
+}
+
+#[test]
+fn a_position_that_a_set_does_not_have_is_not_counted_either() {
+    let rule = "FREQ=DAILY;BYHOUR=9,15;BYSETPOS=2,3;COUNT=4";
+    let found = days(&series("2026-12-01T09:00", rule), "2026-12-01", "2027-01-01");
+    assert_eq!(found, ["2026-12-01", "2026-12-02", "2026-12-03", "2026-12-04"]);
+}
+
+#[test]
+fn centuries_have_no_leap_day_unless_four_of_them_do() {
+    for (year, february, length) in
+        [(2096, 29, 366), (2000, 29, 366), (2100, 28, 365), (2200, 28, 365), (2400, 29, 366), (2023, 28, 365)]
+    {
+        let window = (format!("{year}-01-01"), format!("{}-01-01", year + 1));
+        let of = |rule: &str| days(&series("1999-01-01T09:00", rule), &window.0, &window.1);
+        assert_eq!(of("FREQ=MONTHLY;BYMONTH=2;BYMONTHDAY=-1"), [format!("{year}-02-{february}")]);
+        assert_eq!(of(&format!("FREQ=YEARLY;BYYEARDAY=-{length}")), [format!("{year}-01-01")]);
+        assert_eq!(of("FREQ=YEARLY;BYYEARDAY=366").len(), usize::from(length == 366), "{year}");
+        assert_eq!(of("FREQ=YEARLY;BYDAY=-1SU").len(), 1, "{year}");
+    }
+}
+
+#[test]
+fn the_year_9999_is_the_last_one() {
+    let yearly = series("9990-06-01T09:00", "FREQ=YEARLY");
+    assert_eq!(days(&yearly, "9998-01-01", "9999-12-31"), ["9998-06-01", "9999-06-01"]);
 }
