@@ -4,10 +4,14 @@
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test may panic, and tells its figures")]
 
+mod clock;
 mod emulator;
+mod flips;
 mod kills;
+mod power_cut;
 mod random;
 mod stop;
+mod store;
 #[path = "../daemon/support.rs"]
 #[allow(dead_code, reason = "shared with the tests in tests/daemon, which use the rest")]
 mod support;
