@@ -52,7 +52,13 @@ impl std::fmt::Display for StoreLockError {
                     path.display()
                 )
             }
-            Self::Io { path, source } => write!(f, "cannot lock {}: {source}", path.display()),
+            Self::Io { path, source } => {
+                write!(
+                    f,
+                    "cannot lock {}: {source}: the state folder must be on a disk that this user can write to",
+                    path.display()
+                )
+            }
         }
     }
 }

@@ -373,6 +373,7 @@ fn unusable(path: &Path) -> impl Fn(OpenError) -> StoreError + use<> {
                 let what = format!("a SQLite database with application id {application_id:#x}");
                 StoreError::NotAStore { path, what }
             }
+            OpenError::Damaged { what } => StoreError::Damaged { path, what },
         }
     }
 }
