@@ -307,5 +307,6 @@ fn without_its_log_it_goes_on_from_the_last_clean_stop() {
     let mut daemon = place.start_ready();
     daemon.signal("TERM");
     assert!(daemon.end().0.success());
-    assert_eq!((emulator.truth().rooms.len(), emulator.truth().count("create")), (40, 40));
+    let truth = emulator.truth();
+    assert_eq!((truth.rooms.len(), truth.count("create")), (40, 40));
 }

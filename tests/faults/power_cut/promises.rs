@@ -130,8 +130,11 @@ impl Image {
         let of_service = matches!(promise, Promise::Answered { .. });
         let Some(connection) = (if of_service { &self.service } else { &self.store }) else { return false };
         let row = connection
-            .query_row(sql, [key], |row| {
-                Ok((row.get::<_, String>(0)?, row.get::<_, Option<String>>(1)?, row.get::<_, i64>(2)?))
+            .prepare_cached(sql)
+            .and_then(|mut statement| {
+                statement.query_row([key], |row| {
+                    Ok((row.get::<_, String>(0)?, row.get::<_, Option<String>>(1)?, row.get::<_, i64>(2)?))
+                })
             })
             .optional();
         // An empty file has no such table: what was promised is not in it.

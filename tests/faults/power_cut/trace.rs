@@ -85,7 +85,8 @@ fn begins(call: &str) -> Option<Event> {
 /// What is noted when a call has come back well.
 fn ends(call: &str) -> Option<Event> {
     let (name, arguments) = call.split_once('(')?;
-    let (arguments, outcome) = arguments.rsplit_once(") = ")?;
+    // Short calls are filled up with spaces, so that the outcomes stand in a column.
+    let (arguments, outcome) = arguments.rsplit_once(" = ")?;
     if outcome.starts_with('-') {
         return None;
     }
@@ -113,8 +114,8 @@ fn file(arguments: &str) -> Option<PathBuf> {
 
 /// The last argument, a number.
 fn last_number(arguments: &str) -> Option<u64> {
-    let arguments = arguments.rsplit_once(") = ").map_or(arguments, |(arguments, _)| arguments);
-    arguments.rsplit(", ").next()?.trim_end_matches(')').parse().ok()
+    let arguments = arguments.rsplit_once(" = ").map_or(arguments, |(arguments, _)| arguments);
+    arguments.rsplit(", ").next()?.trim_end().trim_end_matches(')').parse().ok()
 }
 
 /// All strings in the arguments, one after the other.
