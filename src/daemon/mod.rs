@@ -165,8 +165,16 @@ async fn serve(path: &Path, loaded: Loaded, settings: Daemon) -> anyhow::Result<
         let note = Command::Remember { key, value: Some(value.display().to_string()), done };
         engine.send(note).await.context("the engine is gone")?;
     }
+    // Before the first call can leave: a signal that nobody handles ends the process in the middle of it.
+    let mut signals = Signals::new()?;
     let mut outcome = reloader.start(loaded).await;
-    while matches!(outcome, reload::Outcome::Failed(_)) && patience.pause().await {
+    while matches!(outcome, reload::Outcome::Failed(_)) {
+        tokio::select! {
+            biased;
+            // As a crash: what was committed stands.
+            _ = signals.end() => return Ok(()),
+            goes_on = patience.pause() => if !goes_on { break },
+        }
         outcome = reloader.again().await;
     }
     match outcome {
@@ -179,8 +187,6 @@ async fn serve(path: &Path, loaded: Loaded, settings: Daemon) -> anyhow::Result<
     let (requests, reloads) = mpsc::channel(8);
     tokio::spawn(reloader.run(reloads));
     tokio::spawn(control::serve(control, requests.clone(), health.clone()));
-    // Before READY: from then on a reload may be asked for, and a signal that nobody handles ends the process.
-    let signals = Signals::new()?;
     engine.send(Command::Ready).await.context("the engine is gone")?;
     health.set_ready(true);
 
@@ -239,6 +245,14 @@ impl Signals {
             interrupt: signal(SignalKind::interrupt())?,
             hang_up: signal(SignalKind::hangup())?,
         })
+    }
+
+    /// Waits for a signal that ends the daemon and returns its name.
+    async fn end(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
     }
 
     /// Waits for a signal that ends the daemon and returns its name; SIGHUP on the way asks for a reload.
