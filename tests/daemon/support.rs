@@ -131,24 +131,6 @@ impl Daemon {
         }
     }
 
-    pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
-    /// What it has told so far.
-    pub(crate) fn told(&mut self) -> &[String] {
-        while let Ok(line) = self.log.try_recv() {
-            self.seen.push(line.clone());
-            self.unmatched.push(line);
-        }
-        &self.seen
-    }
-
-    /// The exit status, if it has ended.
-    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
-        self.child.try_wait().unwrap()
-    }
-
     pub(crate) fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();
         let status = Command::new("kill").args(["-s", name, &pid]).status().unwrap();
@@ -167,6 +149,27 @@ impl Daemon {
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+}
+
+#[allow(dead_code, reason = "for the tests in tests/faults")]
+impl Daemon {
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it has told so far.
+    pub(crate) fn told(&mut self) -> &[String] {
+        while let Ok(line) = self.log.try_recv() {
+            self.seen.push(line.clone());
+            self.unmatched.push(line);
+        }
+        &self.seen
+    }
+
+    /// The exit status, if it has ended.
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().unwrap()
     }
 }
 
