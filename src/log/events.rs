@@ -296,6 +296,8 @@ log_events! {
     ERROR StoreFailed = "store.failed" { error: &'a str }
     /// The store can be written again.
     INFO StoreRecovered = "store.recovered" {}
+    /// The daily check of the whole store found damage, or could not be done.
+    ERROR StoreDamaged = "store.damaged" { error: &'a str }
     /// Occurrences past their retention were forgotten.
     DEBUG StorePruned = "store.pruned" { occurrences: u64 }
     /// The built-in meeting service could not tidy up; it tries again in an hour.

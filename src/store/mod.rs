@@ -203,9 +203,21 @@ pub enum StoreError {
         /// What was found instead.
         what: String,
     },
+    /// The file is damaged; it was left as it is.
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite found.
+        what: String,
+    },
 }
 
 impl StoreError {
+    /// It may work in a moment, without anybody doing anything to the store: the disk is full, another program holds it.
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Database { source, .. } if crate::sqlite_file::may_pass(source))
+    }
+
     /// The store can be written, but not like that: a value breaks a rule of the schema. Trying again would not help.
     pub fn is_refusal(&self) -> bool {
         use rusqlite::ffi::{SQLITE_CONSTRAINT_CHECK, SQLITE_CONSTRAINT_NOTNULL, SQLITE_CONSTRAINT_UNIQUE};
@@ -235,6 +247,14 @@ impl std::fmt::Display for StoreError {
                 "{} is not a store of convened ({what}): set `state_dir` to another folder, or move the file away",
                 path.display()
             ),
+            Self::Damaged { path, what } => {
+                write!(
+                    f,
+                    "store {} is damaged ({what}): {}",
+                    path.display(),
+                    crate::sqlite_file::DAMAGED_HELP
+                )
+            }
         }
     }
 }

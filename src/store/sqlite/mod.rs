@@ -7,7 +7,7 @@ use self::row::{NAMES, ms, read_instant, read_record};
 use self::write::Updates;
 use super::{Batch, Cancellable, Counts, Due, DueKey, Record, Store, StoreError, StoredMeeting};
 use crate::lifecycle::State;
-use crate::sqlite_file::{OpenError, Schema};
+use crate::sqlite_file::{OpenError, Schema, check_whole};
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Row, params};
 use std::path::{Path, PathBuf};
@@ -86,6 +86,16 @@ impl SqliteStore {
         }
         connection.set_prepared_statement_cache_capacity(32);
         Ok(Self { connection, path, updates: Updates::default() })
+    }
+
+    /// Looks at every page, row and index of the store of `state_dir`, beside a daemon that works on it: 2.5 s for a
+    /// million occurrences.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] with what was found; others when it could not be read to the end.
+    pub fn verify(state_dir: &Path) -> Result<(), StoreError> {
+        let store = Self::open_read_only(state_dir)?;
+        check_whole(&store.connection).map_err(unusable(&store.path))
     }
 
     fn with(connection: rusqlite::Result<Connection>, path: PathBuf) -> Result<Self, StoreError> {
@@ -398,6 +408,7 @@ fn unusable(path: &Path) -> impl Fn(OpenError) -> StoreError + use<> {
                 let what = format!("a SQLite database with application id {application_id:#x}");
                 StoreError::NotAStore { path, what }
             }
+            OpenError::Damaged { what } => StoreError::Damaged { path, what },
         }
     }
 }
