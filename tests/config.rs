@@ -184,7 +184,7 @@ fn a_meeting_takes_from_the_defaults_what_it_does_not_say() {
     assert_eq!(inherits.series.duration, TimeDelta::minutes(30));
     assert_eq!(inherits.policy.create_ahead, TimeDelta::minutes(20));
     assert_eq!(inherits.policy.close_delay, TimeDelta::zero());
-    let extend = Extend { step: TimeDelta::minutes(5), max: TimeDelta::hours(1) };
+    let extend = Extend { step: TimeDelta::minutes(5), max: TimeDelta::hours(1), yields: true };
     assert_eq!(inherits.policy.extend, Some(extend));
     assert_eq!(inherits.policy.on_removed, OnRemoved::Close);
     assert_eq!(inherits.policy.look_every, TimeDelta::seconds(10));
@@ -216,7 +216,7 @@ fn a_meeting_goes_before_the_defaults_key_by_key() {
         (Some(TimeDelta::hours(2)), Some("Other"), false)
     );
     assert!(meeting.series.overrides[&local("2026-12-04T09:30:00")].cancel);
-    let extend = Extend { step: TimeDelta::minutes(5), max: TimeDelta::minutes(20) };
+    let extend = Extend { step: TimeDelta::minutes(5), max: TimeDelta::minutes(20), yields: true };
     assert_eq!(meeting.policy.extend, Some(extend), "the step is the default's");
     assert_eq!(meeting.policy.on_removed, OnRemoved::Finish);
     assert!(meeting.hosts.is_empty());

@@ -4,7 +4,7 @@ use super::clock_guard::Reading;
 use super::perform::CallResult;
 use super::report::{self, Report};
 use super::{Engine, IDLE_PAUSE, INTAKE, LONGEST_NAP, TURN_SIZE, lane};
-use crate::lifecycle::{self, Call, Event, State};
+use crate::lifecycle::{self, Call, Event, Reason, State};
 use crate::store::{Batch, DueKey, HistoryEntry, MeetingSpec, Record, StoreError};
 use chrono::{DateTime, Utc};
 use std::collections::HashSet;
@@ -232,7 +232,14 @@ impl Engine {
         reading: Reading,
     ) {
         let wall = reading.now.wall;
-        let transition = lifecycle::step(&record.occurrence, event.clone(), &spec.policy, reading.now);
+        let (surroundings, yields_to) = self.surroundings(&record, spec, event, reading);
+        let transition =
+            lifecycle::step_among(&record.occurrence, event.clone(), &spec.policy, reading.now, surroundings);
+        let is_room_lost = transition.next.generation != record.occurrence.generation
+            && transition.changes.iter().any(|change| change.reason == Reason::RoomGone);
+        if is_room_lost {
+            turn.batch.inserts.extend(record.stray(wall));
+        }
         record.occurrence = transition.next;
         record.wake_at = transition.wake_at;
         if let Some(last) = transition.changes.last() {
@@ -273,7 +280,11 @@ impl Engine {
             return;
         }
         turn.calls.extend(transition.call.map(|call| (record.clone(), call)));
-        turn.reports.push(Report::new(before, &record, transition.changes, event, spec.clone(), wall));
+        turn.reports.push(
+            Report::new(before, &record, transition.changes, event, spec.clone(), wall)
+                .with_warning(transition.warning)
+                .yielding_to(yields_to),
+        );
         turn.written.insert(record.seq);
         turn.batch.updates.push(record);
     }
@@ -289,6 +300,8 @@ impl Engine {
         }
         let inserted = turn.batch.inserts.len();
         self.tally.pending += inserted;
+        // What is inserted is planned, or a stray.
+        self.tally.with_room += turn.batch.inserts.iter().filter(|record| record.is_stray()).count();
         for report in &turn.reports {
             report.count(&mut self.tally);
             report.tell(&*self.host);

@@ -1,6 +1,6 @@
 //! What the store keeps of an occurrence and of a meeting.
 
-use crate::lifecycle::{Call, Occurrence, Policy};
+use crate::lifecycle::{Call, Occurrence, Policy, Verdict};
 use crate::providers::{Participant, Settings};
 use chrono::{DateTime, Utc};
 
@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 pub struct Record {
     /// Its number in the store; 0 before it was inserted.
     pub seq: i64,
-    /// Its identity: `<meeting>`, or `<meeting>@<original local start>` in a series.
+    /// Its identity: `<meeting>`, or `<meeting>@<original local start>` in a series; of a stray see [`Record::stray`].
     pub id: String,
     /// Its meeting's id.
     pub meeting: String,
@@ -27,6 +27,29 @@ pub struct Record {
     pub call: Option<Call>,
     /// When it entered its state.
     pub changed_at: DateTime<Utc>,
+}
+
+impl Record {
+    /// It is a room that was gone, and for which another one was made.
+    pub fn is_stray(&self) -> bool {
+        self.occurrence.verdict == Some(Verdict::Stray)
+    }
+
+    /// The room that this occurrence has now and is about to lose, as a record of its own; its identity is that of the
+    /// occurrence, `#`, and the beginning of the room's marker. `None` when there is no room.
+    pub fn stray(&self, now: DateTime<Utc>) -> Option<Self> {
+        let occurrence = self.occurrence.stray(now)?;
+        let marker = self.marker.as_deref().unwrap_or_default();
+        Some(Self {
+            seq: 0,
+            id: format!("{}#{}", self.id, marker.get(..8).unwrap_or(marker)),
+            wake_at: occurrence.retry_at,
+            occurrence,
+            call: None,
+            changed_at: now,
+            ..self.clone()
+        })
+    }
 }
 
 /// One meeting as last applied.

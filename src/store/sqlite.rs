@@ -1,12 +1,14 @@
 //! [`Store`] on SQLite: WAL with `synchronous=FULL`, one connection, statements prepared once.
 
 use super::{
-    Batch, Counts, Due, DueKey, HistoryEntry, Record, Store, StoreError, StoredMeeting, call_from_name,
+    Batch, Counts, Due, DueKey, HistoryEntry, Record, Store, StoreError, StoredMeeting, UpcomingStart,
+    call_from_name,
 };
 use crate::lifecycle::{Call, Occurrence, Reason, Room, State, Times, Verdict};
 use crate::sqlite_file::{OpenError, Schema};
 use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Row, Statement, params};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// The letters `cnvd`.
@@ -17,7 +19,7 @@ const SCHEMA: Schema =
 const COLUMNS: &str = "seq, id, meeting, provider, title, state, reason, generation, starts_at_ms, ends_at_ms, \
     extended_by_ms, wake_at_ms, call, marker, asked_at_ms, room_id, join_url, host_url, is_outdated, is_removed, \
     verdict, is_close_sent, occupancy, looked_at_ms, empty_since_ms, gone_since_ms, look_at_ms, retry_at_ms, attempts, \
-    last_error, changed_at_ms";
+    last_error, changed_at_ms, was_occupied, watched_since_ms, warned_at_ms, yields_at_ms";
 
 /// What is due, in order. Two searches, as SQLite finds the place of a pair of values by the first of them only: of a herd
 /// that is due at one instant it would read again all that was taken before.
@@ -234,6 +236,30 @@ impl Store for SqliteStore {
         self.records(&sql, params![meeting, ms(since)])
     }
 
+    fn starts_of(
+        &mut self,
+        meeting: &str,
+        provider: Option<&str>,
+        between: Range<DateTime<Utc>>,
+    ) -> Result<Vec<UpcomingStart>, StoreError> {
+        let error = self.error();
+        let mut statement = self
+            .connection
+            .prepare_cached(
+                "SELECT starts_at_ms, seq, id FROM occurrences INDEXED BY occurrences_by_meeting
+                 WHERE meeting = ?1 AND starts_at_ms >= ?2 AND starts_at_ms < ?3 AND wake_at_ms IS NOT NULL
+                   AND is_removed = 0 AND state <> 'closing' AND (?4 IS NULL OR provider = ?4)
+                 ORDER BY starts_at_ms",
+            )
+            .map_err(&error)?;
+        let rows = statement
+            .query_map(params![meeting, ms(between.start), ms(between.end), provider], |row| {
+                Ok(UpcomingStart { at: instant(row, 0)?, seq: row.get(1)?, id: row.get(2)? })
+            })
+            .map_err(&error)?;
+        rows.collect::<Result<_, _>>().map_err(&error)
+    }
+
     fn interrupted(&mut self) -> Result<Vec<i64>, StoreError> {
         let error = self.error();
         let mut statement = self
@@ -404,14 +430,7 @@ fn write_meetings(connection: &Connection, meetings: &[StoredMeeting]) -> rusqli
 }
 
 fn write_records(connection: &Connection, batch: &Batch) -> rusqlite::Result<()> {
-    let places = |from: usize| (from..=31).map(|n| format!("?{n}")).collect::<Vec<_>>().join(", ");
-    if !batch.inserts.is_empty() {
-        let sql = format!("INSERT INTO occurrences ({COLUMNS}) VALUES (NULLIF(?1, 0), {})", places(2));
-        let mut insert = connection.prepare_cached(&sql)?;
-        for record in &batch.inserts {
-            bind_record(&mut insert, record)?;
-        }
-    }
+    let places = |from: usize| (from..=35).map(|n| format!("?{n}")).collect::<Vec<_>>().join(", ");
     if !batch.updates.is_empty() {
         // Every index that holds a column that is named here is written, whether or not the value differs.
         let is_named = |name: &str| batch.is_rescheduling || !SCHEDULED.contains(&name);
@@ -421,6 +440,14 @@ fn write_records(connection: &Connection, batch: &Batch) -> rusqlite::Result<()>
         let mut update = connection.prepare_cached(&sql)?;
         for record in &batch.updates {
             bind_record(&mut update, record)?;
+        }
+    }
+    // After the updates: a new record may take over the room of one that has just let it go.
+    if !batch.inserts.is_empty() {
+        let sql = format!("INSERT INTO occurrences ({COLUMNS}) VALUES (NULLIF(?1, 0), {})", places(2));
+        let mut insert = connection.prepare_cached(&sql)?;
+        for record in &batch.inserts {
+            bind_record(&mut insert, record)?;
         }
     }
     Ok(())
@@ -489,6 +516,10 @@ fn bind_record(statement: &mut Statement<'_>, record: &Record) -> rusqlite::Resu
         life.attempts,
         life.last_error,
         ms(record.changed_at),
+        life.was_occupied,
+        life.watched_since.map(ms),
+        life.warned_at.map(ms),
+        life.yields_at.map(ms),
     ])?;
     Ok(())
 }
@@ -540,6 +571,10 @@ fn read_record(row: &Row<'_>) -> rusqlite::Result<Result<Record, StoreError>> {
         retry_at: optional_instant(row, 27)?,
         attempts: row.get(28)?,
         last_error: row.get(29)?,
+        was_occupied: row.get(31)?,
+        watched_since: optional_instant(row, 32)?,
+        warned_at: optional_instant(row, 33)?,
+        yields_at: optional_instant(row, 34)?,
     };
     Ok(Ok(Record {
         seq: row.get(0)?,

@@ -1,6 +1,7 @@
 //! The engine with its real store, against a provider that keeps its own truth.
 
 mod limits;
+mod rules;
 mod schedule_changes;
 mod world;
 

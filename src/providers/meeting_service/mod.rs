@@ -71,6 +71,7 @@ pub fn capabilities() -> Capabilities {
         create_is_idempotent: true,
         find_lag: TimeDelta::zero(),
         reports_occupancy: true,
+        can_announce: true,
         longest_lead: None,
         unsupported_settings: BTreeMap::from([("recording", "is ignored")]),
     }
@@ -181,6 +182,13 @@ impl Provider for Driver {
                     Err(Verb::Close.doubt("the answer does not say that the room is closed".to_owned()))
                 }
             }
+        })
+    }
+
+    fn announce<'a>(&'a self, room_id: &'a str, text: &'a str) -> BoxFuture<'a, Result<(), ProviderError>> {
+        Box::pin(async move {
+            let path = format!("{}/notice", path(room_id)?);
+            self.call(Verb::Announce, &path, Some(&json!({ "message": text }))).await.map(drop)
         })
     }
 }
