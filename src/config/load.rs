@@ -10,7 +10,7 @@ use super::provider::{
 use super::rules::{self, Rules};
 use super::secret::SecretUse;
 use super::suggest::nearest;
-use super::{Config, Daemon, daemon, lint};
+use super::{Config, Daemon, daemon, lint, seats};
 use crate::seams::Files;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
@@ -129,6 +129,9 @@ impl Parts {
                 }
                 None => {}
             }
+        }
+        if !problems.has_errors() {
+            seats::double_booked(&self.drafts, |draft| self.provider_of(draft), horizon, now, problems);
         }
         self.check_unused(problems);
     }

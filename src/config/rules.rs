@@ -228,6 +228,11 @@ impl Rules {
         self.warn.as_ref().filter(|placed| !placed.value.is_empty())
     }
 
+    /// Who leads.
+    pub(super) fn hosts(&self) -> impl Iterator<Item = &str> {
+        self.hosts.iter().flatten().map(String::as_str)
+    }
+
     /// Hosts, participants and settings.
     pub(super) fn people_and_settings(&self) -> (Vec<String>, Vec<Participant>, Settings) {
         let people = self.participants.clone().unwrap_or_default();

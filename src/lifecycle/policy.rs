@@ -3,6 +3,9 @@
 use chrono::TimeDelta;
 
 /// The rules for one meeting's occurrences.
+///
+/// What is at its default is left out where this is written as JSON, for rules that came later: fingerprints of meetings
+/// that do not have them stay what they were.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct Policy {
     /// How long before the start the room is created. Default 15 min, 0 s to 30 days.
@@ -19,9 +22,10 @@ pub struct Policy {
     #[serde(with = "seconds")]
     pub look_every: TimeDelta,
     /// Closes the room early when nobody has come so long after the start; `None`: never. 1 min to 24 h.
-    #[serde(with = "optional_seconds")]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "optional_seconds")]
     pub no_show: Option<TimeDelta>,
     /// What people in the room, and the log, are told before the room closes.
+    #[serde(default, skip_serializing_if = "Warn::is_default")]
     pub warn: Warn,
 }
 
@@ -40,6 +44,10 @@ impl Warn {
     pub const MINUTES: &str = "{minutes}";
     /// The text that is told where the schedule gives none.
     pub const DEFAULT_TEXT: &str = "This room closes in {minutes} min.";
+
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 
     /// What the room is told when it closes in `left`: minutes, rounded, but one at least.
     pub fn text_for(&self, left: TimeDelta) -> String {
@@ -65,7 +73,17 @@ pub struct Extend {
     pub max: TimeDelta,
     /// The room closes by the start of the next occurrence of the same series, or of one that has a host in common on
     /// the same provider, whatever is left of `max`. Default true.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub yields: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
+fn is_yes(value: &bool) -> bool {
+    *value
 }
 
 /// What happens to a live room whose meeting was removed from the schedule.
