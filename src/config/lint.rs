@@ -103,30 +103,25 @@ fn unsupported_rules(policy: &Policy, provider: &str, capabilities: &Capabilitie
     messages
 }
 
-/// Warns of rules that never come to anything, as the room is closed by then.
-pub(super) fn rules_without_effect(drafts: &[Draft], problems: &Problems) {
-    let mut told: Vec<&Place> = Vec::new();
+/// Warns of rules that never come to anything, as the room is closed by then, where a meeting itself has them: a default
+/// need not suit every one.
+pub(super) fn rules_without_effect(drafts: &[Draft], defaults: &Rules, problems: &Problems) {
+    let default_places = [defaults.no_show().map(|it| &it.place), defaults.warn().map(|it| &it.place)];
     for draft in drafts {
         let Some(series) = &draft.series else { continue };
         let policy = draft.rules.policy();
         let most = policy.extend.map_or(TimeDelta::zero(), |extend| extend.max);
         let is_open_for = series.duration + policy.close_delay + most;
-        let no_show = draft.rules.no_show().filter(|no_show| no_show.value >= is_open_for);
-        let no_show = no_show.map(|placed| (&placed.place, "no_show", placed.value));
-        let warn =
-            draft.rules.warn().and_then(|placed| Some((&placed.place, "warn", *placed.value.first()?)));
-        let warn = warn.filter(|(_, _, longest)| *longest >= is_open_for);
+        let no_show = draft.rules.no_show().map(|it| (&it.place, "no_show", it.value));
+        let longest = policy.warn.before.first().copied();
+        let warn = draft.rules.warn().zip(longest).map(|(it, longest)| (&it.place, "warn", longest));
         for (place, key, value) in no_show.into_iter().chain(warn) {
-            // A default is told once, where it stands.
-            if told.contains(&place) {
+            if value < is_open_for || default_places.contains(&Some(place)) {
                 continue;
             }
-            told.push(place);
             let (value, open) = (duration::format(value), duration::format(is_open_for));
-            let message = format!(
-                "`{key}` comes to nothing for meeting {}: {value}, and its room closes {open} after the start",
-                quote(&draft.id)
-            );
+            let message =
+                format!("`{key}` comes to nothing: {value}, and the room closes {open} after the start");
             problems.warning(place, message, None);
         }
     }

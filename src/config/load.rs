@@ -105,7 +105,7 @@ impl Parts {
         let horizon = self.daemon.horizon;
         lint::create_ahead(&self.drafts, &self.defaults, horizon, problems);
         lint::occurrences(&self.drafts, horizon, now, problems);
-        lint::rules_without_effect(&self.drafts, problems);
+        lint::rules_without_effect(&self.drafts, &self.defaults, problems);
         if let Some(draft) = self.drafts.iter().find(|draft| !draft.has_zone) {
             let help =
                 "write timezone = \"Europe/Paris\" at the top of the first file, for all meetings".to_owned();

@@ -80,6 +80,22 @@ impl Backstage for Stage {
             }
         })
     }
+
+    /// As somebody sees it who is in the room.
+    fn shown<'a>(&'a self, room_id: &'a str) -> BoxFuture<'a, Option<String>> {
+        Box::pin(async move {
+            let (_, entered) = self.enter(room_id, "witness", None).await;
+            let text = |key: &str| entered["data"][key].as_str().unwrap().to_owned();
+            let v1 = format!("{}{PREFIX}/apps/convened/v1/room/{}", self.base_url, text("roomId"));
+            let get = Request::get(&v1).header("token", text("userToken")).body(Bytes::new()).unwrap();
+            let http = HttpClient::new().unwrap();
+            let answer = http.send(get, Duration::from_secs(10)).await.unwrap();
+            let answer: Value = serde_json::from_slice(answer.body()).unwrap();
+            let leave = Request::post(format!("{v1}/exit")).header("token", text("userToken"));
+            http.send(leave.body(Bytes::new()).unwrap(), Duration::from_secs(10)).await.unwrap();
+            answer["data"]["room"]["notice"]["message"].as_str().map(str::to_owned)
+        })
+    }
 }
 
 #[tokio::test]
