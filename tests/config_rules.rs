@@ -1,7 +1,5 @@
 //! The rules for no-shows, warnings and seats: what a file becomes, and what is told of a wrong one.
 
-#![expect(clippy::expect_used, reason = "a test fails where it expects in vain")]
-
 mod config_support;
 
 use chrono::TimeDelta;

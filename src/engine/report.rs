@@ -48,7 +48,7 @@ impl Report {
         let was_updated = matches!(event, Event::Answered(Answer::Update(Ok(_))));
         let announced = match event {
             Event::Answered(Answer::Announce(outcome)) => {
-                Some(outcome.as_ref().map(|()| ()).map_err(|failure| failure.message.clone()))
+                Some(outcome.clone().map_err(|failure| failure.message))
             }
             _ => None,
         };

@@ -150,7 +150,7 @@ impl Story {
     }
 
     /// Lets time pass up to the next deadline.
-    fn to_next(&mut self) {
+    fn meet_deadline(&mut self) {
         self.now = Now::agreed(self.now.wall.max(self.wake_at.expect("something is due")));
         self.happens(Event::Due);
     }

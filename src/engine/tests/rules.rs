@@ -105,7 +105,7 @@ async fn where_rooms_show_no_messages_the_log_alone_is_told() {
 }
 
 #[tokio::test]
-async fn a_warning_that_fails_or_hangs_is_not_repeated_and_does_not_delay_the_close() {
+async fn a_warning_that_fails_is_not_repeated_and_does_not_delay_the_close() {
     let refused = || Mood::Says(ProviderError::Rejected("no messages here".to_owned()));
     for mood in [Mood::LosesAnswer, refused(), Mood::Panics] {
         let mut world = World::with([warned(meeting("m"))]);
@@ -116,6 +116,16 @@ async fn a_warning_that_fails_or_hangs_is_not_repeated_and_does_not_delay_the_cl
         assert_eq!(world.shared.lock().only_room().closed_at, Some(at("09:35:00")), "{mood:?}");
         assert!(told(&world, "call.failed").is_empty(), "it is not tried again, whatever the words");
     }
+}
+
+#[tokio::test]
+async fn a_warning_that_hangs_is_given_up_half_way_to_the_close() {
+    let mut world = World::with([warned(meeting("m"))]);
+    world.run_until(at("09:33:30")).await;
+    world.next("announce", Mood::Hangs);
+    world.run_until(at("09:34:01")).await;
+    assert_eq!(world.record("m").call, Some(crate::lifecycle::Call::Announce));
+    assert_eq!(world.shared.lock().slept, Some(std::time::Duration::from_secs(30)), "of a minute");
 }
 
 #[tokio::test]

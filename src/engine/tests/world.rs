@@ -101,6 +101,8 @@ pub(super) struct Truth {
     random: u8,
     /// A flaw: every create gives this room.
     pub(super) gives_always: Option<&'static str>,
+    /// The last sleep that somebody asked for; none ever ends.
+    pub(super) slept: Option<Duration>,
     /// How many rooms were made.
     made: usize,
     /// What was shown in rooms, and when.
@@ -176,7 +178,8 @@ impl Clock for Shared {
     fn boot(&self) -> Duration {
         self.lock().boot
     }
-    fn sleep(&self, _: Duration) -> BoxFuture<'static, ()> {
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
+        self.lock().slept = Some(duration);
         Box::pin(std::future::pending())
     }
 }
@@ -306,6 +309,7 @@ impl World {
             random: 0,
             gives_always: None,
             announced: Vec::new(),
+            slept: None,
             made: 0,
             status_line: String::new(),
         })));

@@ -2,6 +2,9 @@
 
 use super::*;
 
+/// What the looks bring, one after the other.
+type Looks = Vec<Result<bool, FailureKind>>;
+
 fn closed_at(story: &Story) -> &str {
     story.trace.iter().find(|line| line.contains("-> closing")).map_or("never", |line| &line[..8])
 }
@@ -11,7 +14,7 @@ fn closed_at(story: &Story) -> &str {
 #[test]
 fn before_the_scheduled_close_nothing_closes_a_room() {
     // What the looks say from the start on.
-    let worlds: [(Option<u32>, Vec<Result<bool, FailureKind>>); 6] = [
+    let worlds: [(Option<u32>, Looks); 6] = [
         (Some(0), vec![]),
         (None, vec![]),
         (Some(5), vec![]),
@@ -111,7 +114,7 @@ fn each_step_moves_the_end_by_the_step_and_the_last_one_by_what_is_left() {
         story.occupancy = Some(1);
         let mut seen = vec![];
         while story.occurrence.state != State::Closed {
-            story.to_next();
+            story.meet_deadline();
             let end = story.occurrence.ends_at().format("%H:%M").to_string();
             if end != "09:30" && seen.last() != Some(&end) {
                 seen.push(end);
@@ -150,7 +153,7 @@ fn a_room_is_taken_as_gone_on_two_definite_looks_apart_in_time_only() {
         story.until("09:04:00");
         story.sees.clone_from(&sees);
         while !story.sees.is_empty() {
-            story.to_next();
+            story.meet_deadline();
         }
         story.sees = vec![Ok(true)];
         assert_eq!(story.occurrence.generation, u32::from(is_gone), "{sees:?}: {:?}", story.trace);
@@ -206,7 +209,7 @@ fn a_room_is_looked_at_soon_after_it_was_made_before_its_start_and_in_a_rhythm()
     let mut looks = vec![];
     while story.occurrence.state != State::Closing && story.occurrence.state != State::Closed {
         let before = story.calls.iter().filter(|call| **call == "look").count();
-        story.to_next();
+        story.meet_deadline();
         if story.calls.iter().filter(|call| **call == "look").count() > before {
             looks.push(story.now.wall.format("%H:%M:%S").to_string());
         }

@@ -10,7 +10,7 @@ fn stray() -> Story {
     let mut last = story.occurrence.clone();
     while story.occurrence.generation == 0 {
         last = story.occurrence.clone();
-        story.to_next();
+        story.meet_deadline();
     }
     let mut old = Story::new();
     old.now = story.now;
