@@ -16,6 +16,7 @@ mod horizon;
 mod lanes;
 mod perform;
 mod report;
+mod seats;
 #[cfg(test)]
 mod tests;
 mod turn;
@@ -116,6 +117,8 @@ pub struct Engine {
     guard: ClockGuard,
     lanes: BTreeMap<String, Lane>,
     specs: HashMap<String, Arc<MeetingSpec>>,
+    /// Who has which seat, as far as it was asked.
+    seats: seats::Seats,
     /// The providers are known: a schedule was given, whether it was put in force or held. Before, nothing is called.
     is_configured: bool,
     /// The schedule in force; `None` until one was applied.
@@ -164,6 +167,7 @@ impl Engine {
             calls: outside.calls,
             lanes: BTreeMap::new(),
             specs,
+            seats: seats::Seats::default(),
             is_configured: false,
             in_force: None,
             in_flight: HashMap::new(),

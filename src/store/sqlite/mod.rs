@@ -5,11 +5,14 @@ mod write;
 
 use self::row::{NAMES, ms, read_instant, read_record};
 use self::write::Updates;
-use super::{Batch, Cancellable, Counts, Due, DueKey, Record, Store, StoreError, StoredMeeting};
+use super::{
+    Batch, Cancellable, Counts, Due, DueKey, Record, Store, StoreError, StoredMeeting, UpcomingStart,
+};
 use crate::lifecycle::State;
 use crate::sqlite_file::{OpenError, Schema, check_whole};
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Row, params};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
@@ -258,6 +261,30 @@ impl Store for SqliteStore {
              WHERE meeting = ?1 AND (starts_at_ms >= ?2 OR wake_at_ms IS NOT NULL) ORDER BY starts_at_ms, id"
         );
         self.records(&sql, params![meeting, ms(since)])
+    }
+
+    fn starts_of(
+        &mut self,
+        meeting: &str,
+        provider: Option<&str>,
+        between: Range<DateTime<Utc>>,
+    ) -> Result<Vec<UpcomingStart>, StoreError> {
+        let error = self.error();
+        let mut statement = self
+            .connection
+            .prepare_cached(
+                "SELECT starts_at_ms, seq, id FROM occurrences INDEXED BY occurrences_by_meeting
+                 WHERE meeting = ?1 AND starts_at_ms >= ?2 AND starts_at_ms < ?3 AND wake_at_ms IS NOT NULL
+                   AND is_removed = 0 AND state <> 'closing' AND (?4 IS NULL OR provider = ?4)
+                 ORDER BY starts_at_ms",
+            )
+            .map_err(&error)?;
+        let rows = statement
+            .query_map(params![meeting, ms(between.start), ms(between.end), provider], |row| {
+                Ok(UpcomingStart { at: read_instant(row, 0)?, seq: row.get(1)?, id: row.get(2)? })
+            })
+            .map_err(&error)?;
+        rows.collect::<Result<_, _>>().map_err(&error)
     }
 
     fn interrupted(&mut self) -> Result<Vec<i64>, StoreError> {
