@@ -81,6 +81,7 @@ pub mod meeting_service;
 pub mod providers;
 pub mod schedule;
 pub mod seams;
+pub mod seeded_bug;
 mod sqlite_file;
 pub mod store;
 pub mod transport;

@@ -73,19 +73,31 @@ bugs! {
 }
 
 #[cfg(feature = "seeded-bugs")]
-static CHOSEN: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(usize::MAX);
+thread_local!(static CHOSEN: std::cell::Cell<Option<Bug>> = const { std::cell::Cell::new(None) });
 
-/// Chooses a bug for the whole process; `None`: the program is as it should be.
+/// Chooses a bug for this thread, on which the whole of a simulated world runs; `None`: the program is as it should be.
 #[cfg(feature = "seeded-bugs")]
 pub fn choose(bug: Option<Bug>) {
-    let number = bug.map_or(usize::MAX, |bug| bug as usize);
-    CHOSEN.store(number, std::sync::atomic::Ordering::Relaxed);
+    CHOSEN.set(bug);
 }
 
 /// Whether the program has this bug.
 #[cfg(feature = "seeded-bugs")]
 pub(crate) fn is_on(bug: Bug) -> bool {
-    CHOSEN.load(std::sync::atomic::Ordering::Relaxed) == bug as usize
+    CHOSEN.get() == Some(bug)
+}
+
+/// A clock that stands still while the machine sleeps, for [`Bug::MonotonicClock`].
+#[cfg(feature = "seeded-bugs")]
+pub(crate) fn monotonic() -> std::time::Duration {
+    thread_local!(static BEGUN: tokio::time::Instant = tokio::time::Instant::now());
+    BEGUN.with(|begun| tokio::time::Instant::now().saturating_duration_since(*begun))
+}
+
+/// There is no such clock without its bug.
+#[cfg(not(feature = "seeded-bugs"))]
+pub(crate) const fn monotonic() -> std::time::Duration {
+    std::time::Duration::ZERO
 }
 
 /// Whether the program has this bug: never.

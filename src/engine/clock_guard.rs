@@ -2,6 +2,7 @@
 
 use crate::lifecycle::Now;
 use crate::seams::Clock;
+use crate::seeded_bug::{self, Bug, is_on};
 use crate::transport::DateWitness;
 use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use std::sync::Arc;
@@ -54,7 +55,8 @@ pub(super) enum ClockChange {
 
 impl ClockGuard {
     pub(super) fn new(clock: Arc<dyn Clock>, witness: Arc<DateWitness>) -> Self {
-        let epoch = clock.wall() - signed(clock.boot());
+        let boot = if is_on(Bug::MonotonicClock) { seeded_bug::monotonic() } else { clock.boot() };
+        let epoch = clock.wall() - signed(boot);
         Self { clock, witness, epoch, step: None }
     }
 
@@ -62,7 +64,7 @@ impl ClockGuard {
     pub(super) fn read(&mut self) -> Reading {
         // What the store can keep apart: an instant and its copy there must not differ.
         let wall = self.clock.wall().trunc_subsecs(3);
-        let boot = self.clock.boot();
+        let boot = if is_on(Bug::MonotonicClock) { seeded_bug::monotonic() } else { self.clock.boot() };
         let expected = (self.epoch + signed(boot)).trunc_subsecs(3);
         let by = wall - expected;
         let change = match self.step {

@@ -26,6 +26,7 @@ pub use lanes::LaneLimits;
 use crate::lifecycle::Event;
 use crate::log::number;
 use crate::seams::{Clock, Entropy, Host, HostState};
+use crate::seeded_bug::{Bug, is_on};
 use crate::store::{Batch, Counts, DueKey, MeetingSpec, Store, StoreError};
 use crate::transport::DateWitness;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -208,7 +209,10 @@ impl Engine {
         let reading = self.guard.read();
         // The clock may have been wrong when the deadlines were written.
         self.store.rearm(reading.now.wall)?;
-        let interrupted = self.store.interrupted()?;
+        let mut interrupted = self.store.interrupted()?;
+        if is_on(Bug::NotRecovered) {
+            interrupted.clear();
+        }
         for seqs in interrupted.chunks(TURN_SIZE) {
             let mut turn = Turn::default();
             for mut record in self.store.load(seqs)? {

@@ -5,6 +5,7 @@ use super::perform::CallResult;
 use super::report::{self, Report};
 use super::{Engine, IDLE_PAUSE, INTAKE, LONGEST_NAP, TURN_SIZE, lane};
 use crate::lifecycle::{self, Call, Event, State};
+use crate::seeded_bug::{Bug, is_on};
 use crate::store::{Batch, DueKey, HistoryEntry, MeetingSpec, Record, StoreError};
 use chrono::{DateTime, Utc};
 use std::collections::HashSet;
@@ -61,6 +62,10 @@ impl Engine {
             false => self.store.commit(&turn.batch),
         });
         if let Err(error) = outcome {
+            if is_on(Bug::ActsUncommitted) {
+                self.committed(turn, reading);
+                return Err(error);
+            }
             let is_isolated = error.is_refusal() && self.isolate(&mut turn);
             self.undone(turn);
             if is_isolated {
@@ -128,7 +133,7 @@ impl Engine {
         for entry in due {
             self.queued_until = entry.key;
             // Its result, which always comes, queues it again.
-            if self.in_flight.contains_key(&entry.key.seq) {
+            if self.in_flight.contains_key(&entry.key.seq) && !is_on(Bug::HandedOutTwice) {
                 continue;
             }
             let lane = lane(&mut self.lanes, &entry.provider);
@@ -181,7 +186,7 @@ impl Engine {
 
     fn claim_one(&mut self, turn: &mut Turn, record: Record, reading: Reading) {
         // In flight already, written in this turn (it comes again), or moved later since it was queued.
-        let is_stale = self.in_flight.contains_key(&record.seq)
+        let is_stale = (self.in_flight.contains_key(&record.seq) && !is_on(Bug::HandedOutTwice))
             || turn.written.contains(&record.seq)
             || record.wake_at.is_none_or(|at| at > reading.now.wall);
         if !is_stale {
@@ -251,7 +256,7 @@ impl Engine {
             record.marker = None;
         }
         if let Some(call) = transition.call {
-            if call == Call::Create && record.marker.is_none() {
+            if call == Call::Create && (record.marker.is_none() || is_on(Bug::MarkerAnew)) {
                 record.marker = Some(self.entropy.token());
             }
             lane(&mut self.lanes, &record.provider).sent(reading.boot);
@@ -275,7 +280,9 @@ impl Engine {
         turn.calls.extend(transition.call.map(|call| (record.clone(), call)));
         turn.reports.push(Report::new(before, &record, transition.changes, event, spec.clone(), wall));
         turn.written.insert(record.seq);
-        turn.batch.updates.push(record);
+        if !(is_on(Bug::CreateWithoutIntent) && record.call == Some(Call::Create)) {
+            turn.batch.updates.push(record);
+        }
     }
 
     /// The turn is durable: brings memory in line, tells, and calls. Returns whether more is due at once.

@@ -5,6 +5,7 @@ use super::{
     Answer, Call, Event, Failure, FailureKind, Occurrence, OnRemoved, Policy, Reason, Room, Sight, State,
     Times, Verdict, backoff,
 };
+use crate::seeded_bug::{Bug, is_on};
 use chrono::{DateTime, Utc};
 
 /// The time, by two clocks.
@@ -81,6 +82,7 @@ impl Deadline {
 
 /// What becomes of `before` when `event` happens at `now`.
 pub fn step(before: &Occurrence, event: Event, policy: &Policy, now: Now) -> Transition {
+    let now = if is_on(Bug::ClosingUnsettled) { Now::agreed(now.wall) } else { now };
     let is_due = event == Event::Due;
     let mut step = Step { next: before.clone(), changes: Vec::new(), policy, now };
     step.forget_the_future();
@@ -210,6 +212,12 @@ impl Step<'_> {
         self.next.is_update_sent = false;
         self.next.is_close_sent = false;
         self.next.retry_at = None;
+        if is_on(Bug::ExtensionLost) {
+            self.next.extended_by = chrono::TimeDelta::zero();
+        }
+        if is_on(Bug::RestartForgetsCreate) {
+            self.next.asked_at = None;
+        }
     }
 
     fn answered(&mut self, answer: Answer) {
@@ -238,6 +246,9 @@ impl Step<'_> {
             Answer::Close(Ok(())) => {
                 self.next.is_close_sent = true;
                 self.next.retry_at = None;
+                if is_on(Bug::CloseNotVerified) {
+                    self.closed(Reason::SeenClosed);
+                }
             }
             Answer::Close(Err(failure)) => {
                 // Done, perhaps: a look tells.
@@ -276,7 +287,12 @@ impl Step<'_> {
                 self.next.asked_at = None;
                 self.failed(failure);
             }
-            FailureKind::Unknown => self.failed(failure),
+            FailureKind::Unknown => {
+                if is_on(Bug::UnknownIsNotDone) {
+                    self.next.asked_at = None;
+                }
+                self.failed(failure);
+            }
         }
     }
 
@@ -306,6 +322,10 @@ impl Step<'_> {
         self.next.occupancy = None;
         self.next.empty_since = None;
         self.next.looked_at = Some(self.now.wall);
+        if is_on(Bug::FailedLookIsEmpty) {
+            self.next.occupancy = Some(0);
+            self.next.empty_since = Some(self.now.wall - CONFIRM_AFTER);
+        }
         self.next.look_at = Some(failure.retry_at);
         self.next.attempts = self.next.attempts.saturating_add(1);
         self.next.last_error = Some(failure.message);
@@ -328,6 +348,8 @@ impl Step<'_> {
                 retry_at: self.now.wall + backoff(attempts, 0),
             });
         }
+        let unknown = if is_on(Bug::UnknownIsEmpty) { Some(0) } else { None };
+        let sight = Sight { occupancy: sight.occupancy.or(unknown), ..sight };
         self.next.occupancy = sight.occupancy;
         self.next.looked_at = Some(self.now.wall);
         self.next.gone_since = None;
@@ -357,7 +379,7 @@ impl Step<'_> {
         self.next.occupancy = None;
         self.next.empty_since = None;
         let since = *self.next.gone_since.get_or_insert(self.now.wall);
-        if self.now.wall - since < CONFIRM_AFTER {
+        if self.now.wall - since < CONFIRM_AFTER && !is_on(Bug::GoneAtOnce) {
             self.next.look_at = Some(since + CONFIRM_AFTER);
             return;
         }
@@ -443,7 +465,9 @@ impl Step<'_> {
     fn removed(&mut self) {
         match self.next.state {
             State::Planned => self.finish(State::Cancelled, Reason::Removed),
-            State::Creating if self.next.asked_at.is_none() => self.finish(State::Cancelled, Reason::Removed),
+            State::Creating if self.next.asked_at.is_none() || is_on(Bug::CancelForgetsCreate) => {
+                self.finish(State::Cancelled, Reason::Removed);
+            }
             State::Creating | State::Ready => self.close(Verdict::Cancelled, Reason::Removed),
             State::Live | State::Ended => match self.policy.on_removed {
                 OnRemoved::Close => self.close(Verdict::Cancelled, Reason::Removed),

@@ -2,6 +2,7 @@
 
 use super::step::{Now, Step};
 use super::{Call, Occurrence, Policy, Reason, State, Verdict};
+use crate::seeded_bug::{Bug, is_on};
 use chrono::{DateTime, TimeDelta, Utc};
 
 /// Two observations that must agree (gone, empty) are at least this far apart.
@@ -102,7 +103,7 @@ fn extension_left(occurrence: &Occurrence, policy: &Policy) -> TimeDelta {
 /// Nobody was there at the last look nor at one at least [`CONFIRM_AFTER`] earlier, and nothing spoke against it between.
 fn is_surely_empty(occurrence: &Occurrence) -> bool {
     match (occurrence.occupancy, occurrence.empty_since, occurrence.looked_at) {
-        (Some(0), Some(since), Some(at)) => at - since >= CONFIRM_AFTER,
+        (Some(0), Some(since), Some(at)) => at - since >= CONFIRM_AFTER || is_on(Bug::EmptyAtOnce),
         _ => false,
     }
 }
@@ -142,8 +143,8 @@ pub(super) fn call_due(occurrence: &Occurrence, policy: &Policy, now: Now) -> Op
     let may_call = occurrence.retry_at.is_none_or(|at| at <= now.wall);
     match occurrence.state {
         State::Creating if may_call => Some(match occurrence.asked_at {
-            Some(_) => Call::Find,
-            None => Call::Create,
+            Some(_) if !is_on(Bug::FindSkipped) => Call::Find,
+            Some(_) | None => Call::Create,
         }),
         State::Ready | State::Live | State::Ended => {
             if look_due(occurrence, policy, now).is_some_and(|at| at <= now.wall) {

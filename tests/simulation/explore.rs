@@ -22,6 +22,44 @@ pub(crate) fn one(setup: &Setup) -> ExitCode {
     }
 }
 
+/// The world of a regression: a scenario's name or a seed, and a plan.
+pub(crate) fn remembered(which: &str, plan: &str) -> Setup {
+    let plan = Plan::parse(plan).unwrap();
+    match which.parse() {
+        Ok(seed) => Setup { plan: Some(plan), ..Setup::draw(seed) },
+        Err(_) => scenario(which, plan).expect("a scenario"),
+    }
+}
+
+pub(crate) fn regressions() -> ExitCode {
+    let work = Work::default();
+    for (which, plan, _) in crate::regressions::ALL {
+        let setup = remembered(which, plan);
+        work.done(&setup, &run(&setup));
+    }
+    work.finish("regressions")
+}
+
+/// What fits into a few seconds, also in a program that was not built to be fast.
+pub(crate) fn slice() -> ExitCode {
+    let work = Work::default();
+    for (which, plan, _) in crate::regressions::ALL.iter().rev().take(8) {
+        let setup = remembered(which, plan);
+        work.done(&setup, &run(&setup));
+    }
+    for (name, skip) in NAMES.into_iter().zip(0..) {
+        let setup = scenario(name, Plan::default()).unwrap();
+        let base = run(&setup);
+        work.done(&setup, &base);
+        // Another part of the single faults for each scenario.
+        for plan in singles(&base, &Plan::default()).skip(skip).step_by(NAMES.len()) {
+            let setup = Setup { plan: Some(plan), ..setup.clone() };
+            work.done(&setup, &run(&setup));
+        }
+    }
+    work.finish("a slice")
+}
+
 /// The line that repeats a run.
 pub(crate) fn reproduce(setup: &Setup, plan: &Plan) -> String {
     let which = match setup.scenario {
@@ -32,7 +70,7 @@ pub(crate) fn reproduce(setup: &Setup, plan: &Plan) -> String {
 }
 
 /// The name of the invariant that a violation speaks of.
-fn invariant(violation: &str) -> &str {
+pub(crate) fn invariant(violation: &str) -> &str {
     violation.split(' ').next().unwrap_or_default()
 }
 
@@ -113,8 +151,8 @@ impl Work {
         }
     }
 
-    pub(crate) fn finish(&self) -> ExitCode {
-        println!("{}", self.figures.lock().unwrap());
+    pub(crate) fn finish(&self, what: &str) -> ExitCode {
+        println!("{what}: {}", self.figures.lock().unwrap());
         match self.failures.load(Ordering::Relaxed) {
             0 => ExitCode::SUCCESS,
             failures => {
@@ -160,11 +198,11 @@ pub(crate) fn exhaustive(depth: u32, only: Option<&str>) -> ExitCode {
         });
         println!("{name}: {} points, {} runs", base.points.len(), work.figures.lock().unwrap().runs - runs);
     }
-    work.finish()
+    work.finish(if depth < 2 { "single faults" } else { "single faults and pairs" })
 }
 
 /// The plans with one more fault than `plan`, after all that it has, in the run that came of it.
-fn singles<'a>(outcome: &'a Outcome, plan: &'a Plan) -> impl Iterator<Item = Plan> + 'a {
+pub(crate) fn singles<'a>(outcome: &'a Outcome, plan: &'a Plan) -> impl Iterator<Item = Plan> + 'a {
     let first = plan.faults.keys().next_back().map_or(0, |last| last + 1);
     outcome.points.iter().zip(0..).skip(usize::try_from(first).unwrap()).flat_map(move |(point, number)| {
         point.faults().iter().map(move |fault| {
@@ -215,5 +253,5 @@ pub(crate) fn random(first_seed: u64, seconds: Option<u64>, meetings: Option<u64
         figures.crashes as f64 * 60.0 / wall,
     );
     println!("seeds {first_seed} to {}", next.load(Ordering::Relaxed) - 1);
-    work.finish()
+    work.finish("random worlds")
 }

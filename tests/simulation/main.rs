@@ -16,6 +16,8 @@
     reason = "a test says what it expects"
 )]
 
+#[cfg(feature = "seeded-bugs")]
+mod bugs;
 mod check;
 mod explore;
 mod figures;
@@ -23,6 +25,7 @@ mod happen;
 mod node;
 mod plain;
 mod plan;
+mod regressions;
 mod rng;
 mod run;
 mod scenarios;
@@ -70,5 +73,23 @@ fn main() -> ExitCode {
     if let Some(meetings) = number("--meetings") {
         return explore::random(first_seed, None, Some(meetings));
     }
-    ExitCode::SUCCESS
+    if has("--seeded-bugs") {
+        #[cfg(feature = "seeded-bugs")]
+        return bugs::all(value("--only").as_deref());
+        #[cfg(not(feature = "seeded-bugs"))]
+        panic!("build it with --features seeded-bugs");
+    }
+    if let Some(seconds) = number("--ci") {
+        let parts = [
+            explore::regressions(),
+            explore::exhaustive(2, None),
+            explore::random(first_seed, Some(seconds), None),
+        ];
+        return if parts.iter().all(|part| *part == ExitCode::SUCCESS) { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    }
+    // What the harness of `cargo test` is asked for: a list of tests, or one by its name.
+    if has("--list") || arguments.iter().any(|argument| !argument.starts_with('-')) {
+        return ExitCode::SUCCESS;
+    }
+    explore::slice()
 }

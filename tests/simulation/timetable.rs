@@ -201,7 +201,8 @@ impl Timetable {
 /// The instant of a local time: in a gap the offset before it counts, in an overlap the first of the two.
 fn instant(zone: Tz, local: NaiveDateTime) -> Ms {
     let at = match zone.from_local_datetime(&local) {
-        MappedLocalTime::Single(at) | MappedLocalTime::Ambiguous(at, _) => at.with_timezone(&Utc),
+        MappedLocalTime::Single(at) => at.with_timezone(&Utc),
+        MappedLocalTime::Ambiguous(one, other) => one.min(other).with_timezone(&Utc),
         MappedLocalTime::None => {
             let before = local - TimeDelta::hours(4);
             let at = zone.from_local_datetime(&before).earliest().unwrap();
