@@ -60,6 +60,22 @@ impl ClockGuard {
         Self { clock, witness, epoch, step: None }
     }
 
+    /// What the next start has to know to notice that the wall clock was set while no daemon looked: the boot, and what
+    /// the wall clock showed at its beginning. `None` while the clocks differ, or where the boots cannot be told apart.
+    pub(super) fn to_remember(&self) -> Option<String> {
+        let boot_id = self.clock.boot_id().filter(|_| self.step.is_none())?;
+        Some(format!("{} {boot_id}", self.epoch.timestamp_millis()))
+    }
+
+    /// Goes on from what an earlier daemon remembered, if the machine was not booted since.
+    pub(super) fn remember(&mut self, remembered: &str) {
+        let epoch = remembered.split_once(' ').and_then(|(epoch_ms, boot_id)| {
+            let is_same_boot = self.clock.boot_id().is_some_and(|id| id == boot_id);
+            DateTime::from_timestamp_millis(epoch_ms.parse().ok().filter(|_| is_same_boot)?)
+        });
+        self.epoch = epoch.unwrap_or(self.epoch);
+    }
+
     /// Reads both clocks.
     pub(super) fn read(&mut self) -> Reading {
         // What the store can keep apart: an instant and its copy there must not differ.

@@ -3,7 +3,7 @@
 
 use super::apply::{Applied, Diff, Moved, Schedule, instances, new_record};
 use super::turn::Turn;
-use super::{Engine, Reading};
+use super::{CLOCK, Engine, Reading};
 use crate::lifecycle::State;
 use crate::log::{LogEvent, number};
 use crate::seeded_bug::{Bug, is_on};
@@ -49,6 +49,11 @@ impl Engine {
 
     fn try_housekeep(&mut self) -> Result<(), StoreError> {
         let reading = self.read_clock();
+        if let Some(clock) = self.guard.to_remember()
+            && self.store.meta(CLOCK)?.as_ref() != Some(&clock)
+        {
+            self.store.commit(&Batch { meta: vec![(CLOCK, Some(clock))], ..Batch::default() })?;
+        }
         let Some(schedule) = self.in_force.take() else { return Ok(()) };
         let outcome = self.extend_horizon(&schedule, reading);
         let before = reading.now.settled - schedule.history;

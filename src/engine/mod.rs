@@ -53,6 +53,8 @@ const TURN_SIZE: usize = 512;
 const INTAKE: usize = 8192;
 /// What is due and finds nothing to do (a rule with a flaw) is looked at again after this, instead of at once for ever.
 const IDLE_PAUSE: TimeDelta = TimeDelta::seconds(1);
+/// The key of what the clocks showed when they last agreed.
+const CLOCK: &str = "clock";
 /// The limits of a provider that is not configured.
 const NO_LIMITS: LaneLimits =
     LaneLimits { max_in_flight: 32, interval: Duration::ZERO, timeout: Duration::from_secs(30) };
@@ -206,7 +208,11 @@ impl Engine {
     /// # Errors
     /// When the store cannot be read or written.
     pub fn recover(&mut self) -> Result<(), StoreError> {
-        let reading = self.guard.read();
+        // Set ahead by mistake and seen by the daemon before only: what follows must not take it for the time.
+        if let Some(remembered) = self.store.meta(CLOCK)? {
+            self.guard.remember(&remembered);
+        }
+        let reading = self.read_clock();
         // The clock may have been wrong when the deadlines were written.
         self.store.rearm(reading.now.wall)?;
         let mut interrupted = self.store.interrupted()?;

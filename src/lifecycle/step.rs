@@ -121,6 +121,7 @@ impl Step<'_> {
         self.next.is_close_sent = false;
         self.next.is_outdated = false;
         self.next.look_at = None;
+        self.next.gone_since = None;
         self.clear_failures();
         self.to(State::Closing, reason);
     }
@@ -229,10 +230,7 @@ impl Step<'_> {
                 self.next.is_outdated = true;
                 self.has_room(room, Reason::FoundByMarker);
             }
-            Answer::Find(Ok(None)) => {
-                self.next.asked_at = None;
-                self.next.retry_at = None;
-            }
+            Answer::Find(Ok(None)) => self.not_found(),
             Answer::Find(Err(failure)) => self.failed(failure),
             Answer::Look(Ok(sight)) => self.seen(sight),
             Answer::Look(Err(failure)) => self.look_failed(failure),
@@ -258,6 +256,19 @@ impl Step<'_> {
                     self.failed(failure);
                 }
             }
+        }
+    }
+
+    /// There is no room, now. While it is wanted, another create makes it or gives the one that came late; but nobody
+    /// would look again for a room that comes after it was given up.
+    fn not_found(&mut self) {
+        let wall = self.now.wall;
+        let may_come = self.next.asked_at.is_some_and(|at| wall < at + time_rules::LATEST_DEED);
+        if self.next.state == State::Closing && may_come {
+            self.next.retry_at = Some(wall + time_rules::LOOK_FOR_LATE_EVERY);
+        } else {
+            self.next.asked_at = None;
+            self.next.retry_at = None;
         }
     }
 
@@ -336,6 +347,7 @@ impl Step<'_> {
             return self.gone(Reason::ClosedOnProvider);
         }
         if self.next.state == State::Closing {
+            self.next.gone_since = None;
             if !self.next.is_close_sent {
                 return;
             }
@@ -367,9 +379,16 @@ impl Step<'_> {
     fn gone(&mut self, reason: Reason) {
         if self.next.state == State::Closing {
             // A look that was under way when closing began is no look at its outcome.
-            if self.next.is_close_sent {
-                self.closed(Reason::SeenClosed);
+            if !self.next.is_close_sent {
+                return;
             }
+            // Whether the close was taken may be unknown: that the room is not there has to be seen twice here, too.
+            let since = *self.next.gone_since.get_or_insert(self.now.wall);
+            if reason == Reason::RoomGone && self.now.wall - since < CONFIRM_AFTER {
+                self.next.retry_at = Some(since + CONFIRM_AFTER);
+                return;
+            }
+            self.closed(Reason::SeenClosed);
             return;
         }
         if !self.next.state.has_open_room() {

@@ -12,6 +12,10 @@ pub const LATE_AFTER: TimeDelta = TimeDelta::seconds(60);
 /// Nothing is put off for longer than this: neither a call that failed, nor the next look at a room that has begun. What
 /// is, was noted by a clock that was wrong. (A provider that wants a longer pause has it by its queue, for all calls.)
 pub(super) const LONGEST_PAUSE: TimeDelta = TimeDelta::hours(1);
+/// A request whose answer was lost is acted upon no later than this, by whatever lies between here and the service.
+pub(super) const LATEST_DEED: TimeDelta = TimeDelta::minutes(5);
+/// A room that may still come, and that nobody wants any more, is looked for this often.
+pub(super) const LOOK_FOR_LATE_EVERY: TimeDelta = TimeDelta::seconds(30);
 /// A new room is looked at this long after its creation: "the provider said yes" is not a room.
 pub(super) const FIRST_LOOK_AFTER: TimeDelta = TimeDelta::seconds(30);
 /// A room that was made long ahead is looked at this long before its start.

@@ -167,7 +167,9 @@ impl State {
         let now = self.now();
         let life = &record.occurrence;
         let key = Key::of(&record.id);
-        let before = self.seen.get(&record.seq).cloned();
+        // The store gives the number of what it has forgotten to something new.
+        let is_another = |before: &Seen| !is_rescheduling && before.key != key && before.stage.is_final();
+        let before = self.seen.get(&record.seq).filter(|before| !is_another(before)).cloned();
         let entry = self.planned_entry(key);
         let close_delay = entry.map(|entry| entry.close_delay_min * MINUTE);
         let extend_most = entry.map(|entry| entry.extend.map(|(_, most)| most * MINUTE));
@@ -217,6 +219,10 @@ impl State {
             if before.stage.is_final() && !is_rescheduling && seen.stage != before.stage {
                 self.violate(format!("I7 {} was over and is {}", record.id, seen.stage));
             }
+        }
+        let is_early = matches!(life.state, Stage::Planned | Stage::Creating | Stage::Ready | Stage::Live);
+        if is_rescheduling && is_early && !life.is_removed {
+            self.check_times(record);
         }
         for change in changes {
             self.check_change(record, &seen, before.as_ref(), *change, is_rescheduling);
@@ -356,7 +362,8 @@ impl State {
             self.put(now + MINUTE, Happening::CheckKey(key));
             return;
         };
-        let by = calm.max(create_at) + patience;
+        // What happens to a room that waits for its start is seen a minute before that.
+        let by = (calm.max(create_at) + patience).max(start);
         if now < by {
             self.put(by, Happening::CheckKey(key));
         } else {

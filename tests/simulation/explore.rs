@@ -79,7 +79,7 @@ pub(crate) fn shrink(setup: &Setup, failed: &Outcome) -> (Plan, String) {
     let mut violation = failed.violation.clone().unwrap();
     let wanted = invariant(&violation).to_owned();
     let mut plan = failed.plan(setup);
-    let mut attempts = 400;
+    let mut attempts = 150;
     let mut still_fails = |plan: &Plan| {
         attempts -= 1;
         if attempts < 0 {
@@ -141,7 +141,7 @@ pub(crate) struct Work {
 }
 
 /// Failures that are told before the rest is only counted.
-const MOST_TOLD: u64 = 12;
+const MOST_TOLD: u64 = 6;
 
 impl Work {
     pub(crate) fn done(&self, setup: &Setup, outcome: &Outcome) {

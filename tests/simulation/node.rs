@@ -20,8 +20,8 @@ use convened::store::{Batch, Counts, Due, DueKey, Record, SqliteStore, Store, St
 use convened::transport::{DateWitness, Transport, Witnessed};
 use http::Request;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
@@ -132,7 +132,7 @@ impl State {
         self.say(|| "the daemon dies".to_owned());
         self.forget_node();
         let mut rng = Rng::new(self.setup.seed ^ (u64::from(point) << 20), 5);
-        if rng.chance(125_000) {
+        if self.store.is_none() && rng.chance(125_000) {
             // As a kill leaves it: with its log, which the next one replays. Dropping the engine tidies the log away.
             self.folders += 1;
             let copy = self.folder.with_file_name(format!("state-{}", self.folders));
@@ -186,7 +186,7 @@ impl State {
         self.node = Some(node.clone());
         let (commands, receiver) = mpsc::channel(64);
         self.commands = Some(commands);
-        let entropy = Dice(std::sync::Mutex::new(Rng::new(self.setup.seed ^ u64::from(self.nodes), 6)));
+        let entropy = Dice(Mutex::new(Rng::new(self.setup.seed ^ u64::from(self.nodes), 6)));
         let outside = Outside {
             clock: node.clone(),
             entropy: Arc::new(entropy),
@@ -243,7 +243,12 @@ async fn live(
     outside: Outside,
     commands: mpsc::Receiver<Command>,
 ) -> Result<(), StoreError> {
-    let store = SimStore { inner: SqliteStore::open(&folder)?, node };
+    let kept = node.world.lock().store.clone();
+    let inner = match kept {
+        Some(store) => store,
+        None => Arc::new(Mutex::new(SqliteStore::open(&folder)?)),
+    };
+    let store = SimStore { inner, node };
     let mut engine = Engine::new(Box::new(store), outside)?;
     engine.recover()?;
     Box::pin(engine.run(commands)).await;
@@ -289,11 +294,15 @@ fn copy_store(from: &Path, to: &Path) {
 
 /// The real store, with the world's hand on every commit.
 struct SimStore {
-    inner: SqliteStore,
+    inner: Arc<Mutex<SqliteStore>>,
     node: Arc<Node>,
 }
 
 impl SimStore {
+    fn inner(&self) -> MutexGuard<'_, SqliteStore> {
+        self.inner.lock().unwrap()
+    }
+
     /// Something is about to be written.
     fn before(&self) -> Result<(u32, Option<Fault>), StoreError> {
         let mut state = self.node.world.lock();
@@ -346,63 +355,63 @@ fn disk_full() -> StoreError {
 
 impl Store for SimStore {
     fn due(&mut self, after: DueKey, until: DateTime<Utc>, limit: usize) -> Result<Vec<Due>, StoreError> {
-        self.inner.due(after, until, limit)
+        self.inner().due(after, until, limit)
     }
 
     fn next_due(&mut self, after: DueKey) -> Result<Option<DateTime<Utc>>, StoreError> {
-        let next = self.inner.next_due(after)?;
+        let next = self.inner().next_due(after)?;
         self.node.next_due.store(next.map_or(i64::MAX / 2, |at| at.timestamp_millis()), Ordering::Relaxed);
         Ok(next)
     }
 
     fn load(&mut self, seqs: &[i64]) -> Result<Vec<Record>, StoreError> {
-        self.inner.load(seqs)
+        self.inner().load(seqs)
     }
 
     fn of_meeting(&mut self, meeting: &str, since: DateTime<Utc>) -> Result<Vec<Record>, StoreError> {
-        self.inner.of_meeting(meeting, since)
+        self.inner().of_meeting(meeting, since)
     }
 
     fn by_id(&mut self, ids: &[String]) -> Result<Vec<Record>, StoreError> {
-        self.inner.by_id(ids)
+        self.inner().by_id(ids)
     }
 
     fn interrupted(&mut self) -> Result<Vec<i64>, StoreError> {
-        self.inner.interrupted()
+        self.inner().interrupted()
     }
 
     fn meetings(&mut self) -> Result<Vec<StoredMeeting>, StoreError> {
-        self.inner.meetings()
+        self.inner().meetings()
     }
 
     fn counts(&mut self) -> Result<Counts, StoreError> {
-        self.inner.counts()
+        self.inner().counts()
     }
 
     fn meta(&mut self, key: &str) -> Result<Option<String>, StoreError> {
-        self.inner.meta(key)
+        self.inner().meta(key)
     }
 
     fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
         if batch.is_empty() {
-            return self.inner.commit(batch);
+            return self.inner().commit(batch);
         }
         let struck = self.before()?;
-        self.inner.commit(batch)?;
+        self.inner().commit(batch)?;
         self.after(struck, Some(batch));
         Ok(())
     }
 
     fn rearm(&mut self, now: DateTime<Utc>) -> Result<(), StoreError> {
         let struck = self.before()?;
-        self.inner.rearm(now)?;
+        self.inner().rearm(now)?;
         self.after(struck, None);
         Ok(())
     }
 
     fn prune(&mut self, before: DateTime<Utc>, limit: usize) -> Result<usize, StoreError> {
         let struck = self.before()?;
-        let count = self.inner.prune(before, limit)?;
+        let count = self.inner().prune(before, limit)?;
         self.after(struck, None);
         Ok(count)
     }

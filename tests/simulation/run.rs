@@ -7,7 +7,7 @@ use crate::world::World;
 use convened::store::SqliteStore;
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 /// What came of a run.
 #[derive(Debug, Clone)]
@@ -43,16 +43,47 @@ pub(crate) fn count_panics() {
     }));
 }
 
+/// A store that stays open from run to run: for short runs, most of the time would go to opening one.
+struct KeptStore {
+    _folder: tempfile::TempDir,
+    store: Arc<Mutex<SqliteStore>>,
+    eraser: rusqlite::Connection,
+}
+
+impl KeptStore {
+    fn new() -> Self {
+        let folder = tempfile::tempdir_in(memory()).unwrap();
+        let store = SqliteStore::open(folder.path()).unwrap();
+        let eraser = rusqlite::Connection::open(folder.path().join(SqliteStore::FILE_NAME)).unwrap();
+        Self { _folder: folder, store: Arc::new(Mutex::new(store)), eraser }
+    }
+
+    fn erased(&self) -> Arc<Mutex<SqliteStore>> {
+        let all = "BEGIN; DELETE FROM history; DELETE FROM occurrences; DELETE FROM meetings; DELETE FROM meta; COMMIT;";
+        self.eraser.execute_batch(all).unwrap();
+        self.store.clone()
+    }
+}
+
+/// Runs a world: that of a seed on a store that is opened anew by each life of the daemon, a scenario on one that stays.
 pub(crate) fn run(setup: &Setup) -> Outcome {
+    thread_local!(static KEPT: KeptStore = KeptStore::new());
+    if setup.scenario.is_some() {
+        return run_in(setup, PathBuf::new(), Some(KEPT.with(KeptStore::erased)));
+    }
     let folder = tempfile::tempdir_in(memory()).unwrap();
     let state_dir = folder.path().join("state-0");
     std::fs::create_dir(&state_dir).unwrap();
     std::fs::write(state_dir.join(SqliteStore::FILE_NAME), empty_store()).unwrap();
+    run_in(setup, state_dir, None)
+}
+
+fn run_in(setup: &Setup, state_dir: PathBuf, store: Option<Arc<Mutex<SqliteStore>>>) -> Outcome {
     let panics = PANICS.get();
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     let mut outcome = runtime.block_on(async {
-        let world = World::new(Arc::new(setup.clone()), state_dir);
+        let world = World::new(Arc::new(setup.clone()), state_dir, store);
         world.run().await;
         let mut state = world.lock();
         let outcome = Outcome {

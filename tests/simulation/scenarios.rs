@@ -82,7 +82,7 @@ pub(crate) fn scenario(name: &str, plan: Plan) -> Option<Setup> {
         "cancelled-while-creating" => {
             let mut left = with(&meeting);
             left.remove(&0);
-            script.push((at(14, 59), save(left, limits)));
+            script.push((at(14, 59) + 30, save(left, limits)));
         }
         "clock-step" => {
             meeting.extend = Some((10, 20));

@@ -29,6 +29,10 @@ impl Clock for Node {
         self.world.lock().boot()
     }
 
+    fn boot_id(&self) -> Option<String> {
+        Some("the only boot".to_owned())
+    }
+
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
         if duration != LONGEST_NAP {
             return Box::pin(tokio::time::sleep(duration));

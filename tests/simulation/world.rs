@@ -15,6 +15,7 @@ use crate::timetable::{Key, Timetable};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use convened::engine::Command;
+use convened::store::SqliteStore;
 use convened::transport::TransportError;
 use http::Response;
 use std::cmp::Reverse;
@@ -120,6 +121,8 @@ pub(crate) struct State {
     pub(crate) nodes: u32,
     pub(crate) abort: Option<tokio::task::AbortHandle>,
     pub(crate) commands: Option<mpsc::Sender<Command>>,
+    /// The store, where it stays open from one life of the daemon to the next.
+    pub(crate) store: Option<Arc<Mutex<SqliteStore>>>,
     pub(crate) folder: PathBuf,
     pub(crate) folders: u32,
 
@@ -174,7 +177,7 @@ pub(crate) struct State {
 }
 
 impl World {
-    pub(crate) fn new(setup: Arc<Setup>, folder: PathBuf) -> Arc<Self> {
+    pub(crate) fn new(setup: Arc<Setup>, folder: PathBuf, store: Option<Arc<Mutex<SqliteStore>>>) -> Arc<Self> {
         let timetable = setup.timetable.clone();
         let mut state = State {
             rng: Rng::new(setup.seed, 2),
@@ -190,6 +193,7 @@ impl World {
             nodes: 0,
             abort: None,
             commands: None,
+            store,
             folder,
             folders: 0,
             file: timetable.to_toml().into_bytes(),
@@ -361,7 +365,9 @@ impl State {
         self.points += 1;
         let now = self.now();
         let fault = if let Some(plan) = &self.setup.plan {
-            self.recorded.push(point);
+            if now < self.setup.heal_at {
+                self.recorded.push(point);
+            }
             plan.faults.get(&number).copied().filter(|fault| point.faults().contains(fault))
         } else if now < self.setup.heal_at {
             let rate = match point {

@@ -169,6 +169,9 @@ impl Clock for Shared {
     fn boot(&self) -> Duration {
         self.lock().boot
     }
+    fn boot_id(&self) -> Option<String> {
+        Some("the only boot".to_owned())
+    }
     fn sleep(&self, _: Duration) -> BoxFuture<'static, ()> {
         Box::pin(std::future::pending())
     }
