@@ -296,7 +296,8 @@ impl Engine {
 
         let mut dropped = Vec::new();
         for (id, record) in known_records {
-            let same = if is_on(Bug::ReloadByIndex) { given.pop_first().map(|(_, i)| i) } else { given.remove(&id) };
+            let same =
+                if is_on(Bug::ReloadByIndex) { given.pop_first().map(|(_, i)| i) } else { given.remove(&id) };
             match same {
                 Some(instance) => {
                     let kept = Moved { id, instance: &instance };

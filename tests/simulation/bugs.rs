@@ -21,7 +21,8 @@ struct Caught {
 }
 
 pub(crate) fn all(only: Option<&str>) -> ExitCode {
-    let bugs: Vec<Bug> = Bug::ALL.iter().copied().filter(|bug| only.is_none_or(|only| only == bug.name())).collect();
+    let bugs: Vec<Bug> =
+        Bug::ALL.iter().copied().filter(|bug| only.is_none_or(|only| only == bug.name())).collect();
     let caught: Mutex<Vec<Option<Caught>>> = Mutex::new(bugs.iter().map(|_| None).collect());
     let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {

@@ -64,7 +64,8 @@ impl State {
 
     /// How long the daemon may take to put right what went wrong.
     fn patience(&self, key: Option<Key>) -> Ms {
-        let entry = key.and_then(|key| self.expected.entries.get(&key.meeting).or(self.shelf.get(&key.meeting)));
+        let entry =
+            key.and_then(|key| self.expected.entries.get(&key.meeting).or(self.shelf.get(&key.meeting)));
         let look_every = entry.map_or(600, |entry| entry.look_every_s) * SECOND;
         let limits = self.setup.timetable.limits;
         let is_narrow = limits.in_flight <= 2 || limits.a_minute.is_some();
@@ -90,7 +91,12 @@ impl State {
         };
         let call = call_of(ask, seen.call);
         if seen.call != Some(call) {
-            self.violate(format!("I9 {} of {:?} is sent, and {:?} is committed", call.as_str(), seen.key, seen.call));
+            self.violate(format!(
+                "I9 {} of {:?} is sent, and {:?} is committed",
+                call.as_str(),
+                seen.key,
+                seen.call
+            ));
         }
         let is_in_place = match call {
             Call::Create => seen.stage == Stage::Creating && seen.marker.as_deref() == Some(&ask.target),
@@ -99,7 +105,10 @@ impl State {
             Call::Look | Call::Update => !seen.stage.is_final(),
         };
         // A schedule that was applied while the call was being handed out may have changed the stage.
-        if !is_in_place && self.pending.is_none() && self.calm_since(seen.key).is_some_and(|calm| calm + SECOND < now) {
+        if !is_in_place
+            && self.pending.is_none()
+            && self.calm_since(seen.key).is_some_and(|calm| calm + SECOND < now)
+        {
             self.violate(format!("I8 {} of {:?} in state {}", call.as_str(), seen.key, seen.stage));
         }
         let under_way = self.under_way.entry(seq).or_insert(0);
@@ -109,7 +118,11 @@ impl State {
         }
         let (until, blocked_node, since) = self.blocked[ask.which as usize];
         if blocked_node == node.number && now > since + 100 && now + 1_500 < until && self.trouble <= until {
-            self.violate(format!("I13 {} is asked {} ms before it wants to be", ask.which.name(), until - now));
+            self.violate(format!(
+                "I13 {} is asked {} ms before it wants to be",
+                ask.which.name(),
+                until - now
+            ));
         }
         if let Some(limit) = self.setup.timetable.limits.a_minute {
             let sent = &mut self.sent[ask.which as usize];
@@ -132,7 +145,8 @@ impl State {
             self.check_times(record);
         }
         for record in &batch.updates {
-            let changes = batch.history.iter().filter(|entry| entry.seq == record.seq).map(|entry| entry.change);
+            let changes =
+                batch.history.iter().filter(|entry| entry.seq == record.seq).map(|entry| entry.change);
             let changes: Vec<Change> = changes.collect();
             self.check_update(record, &changes, batch.is_rescheduling);
             if self.is_over {
@@ -195,7 +209,8 @@ impl State {
             self.note(life.state.as_str(), record.seq.unsigned_abs());
         }
         self.say(|| {
-            let chain: Vec<String> = changes.iter().map(|c| format!("{} -> {} {}", c.from, c.to, c.reason)).collect();
+            let chain: Vec<String> =
+                changes.iter().map(|c| format!("{} -> {} {}", c.from, c.to, c.reason)).collect();
             format!("  {} {}", record.id, chain.join(", "))
         });
         if let Some(marker) = &record.marker {
@@ -256,9 +271,12 @@ impl State {
             self.violate(format!("I7 {id}: {} -> {} ({})", change.from, change.to, change.reason));
         }
         let room_id = before.and_then(|before| before.room.as_ref()).or(seen.room.as_ref());
-        let room = room_id.and_then(|room| self.rooms.find(seen.which, room)).map(|index| self.rooms.all[index].clone());
+        let room = room_id
+            .and_then(|room| self.rooms.find(seen.which, room))
+            .map(|index| self.rooms.all[index].clone());
         let closes_at = seen.ends_at + seen.extended + seen.close_delay;
-        let is_occupied = room.as_ref().and_then(|room| room.occupied_since).is_some_and(|since| now - since > JUST_CAME);
+        let is_occupied =
+            room.as_ref().and_then(|room| room.occupied_since).is_some_and(|since| now - since > JUST_CAME);
         match (change.to, change.reason) {
             (Stage::Closing, Reason::Empty | Reason::CloseDelayOver | Reason::ExtensionUsedUp) => {
                 if now < closes_at - TOLERANCE {
@@ -279,7 +297,9 @@ impl State {
                     is_wanted(self.expected.times(key))
                         && self.pending.as_ref().is_none_or(|pending| is_wanted(pending.times(key)))
                 });
-                let is_to_be_closed = entry.or_else(|| self.shelf.get(&seen.key?.meeting)).is_none_or(|e| e.is_closed_on_removal);
+                let is_to_be_closed = entry
+                    .or_else(|| self.shelf.get(&seen.key?.meeting))
+                    .is_none_or(|e| e.is_closed_on_removal);
                 if is_given && self.pending.is_none() {
                     self.violate(format!("I4 {id} is closed as removed and stands in the schedule"));
                 }
@@ -295,7 +315,11 @@ impl State {
             (Stage::Creating, Reason::RoomGone) if room.as_ref().is_some_and(|room| room.is_open) => {
                 self.violate(format!("I2 {id} is made again, and its room is open"));
             }
-            (to, _) if to.is_final() && change.from != Stage::Planned && room.as_ref().is_some_and(|room| room.is_open) => {
+            (to, _)
+                if to.is_final()
+                    && change.from != Stage::Planned
+                    && room.as_ref().is_some_and(|room| room.is_open) =>
+            {
                 self.violate(format!("I5 {id} is {to} and its room is open"));
             }
             _ => {}
@@ -350,7 +374,8 @@ impl State {
             return;
         }
         let seen = self.seq_of_key.get(&key).and_then(|seq| self.seen.get(seq));
-        let room = self.open_of_key.get(&key).and_then(|rooms| rooms.first()).map(|index| &self.rooms.all[*index]);
+        let room =
+            self.open_of_key.get(&key).and_then(|rooms| rooms.first()).map(|index| &self.rooms.all[*index]);
         let has_room = match (seen, room) {
             (Some(seen), Some(room)) => seen.stage.has_open_room() && seen.room.as_ref() == Some(&room.id),
             _ => false,
@@ -368,7 +393,10 @@ impl State {
             self.put(by, Happening::CheckKey(key));
         } else {
             let stage = seen.map(|seen| seen.stage);
-            self.violate(format!("I3 {key:?} has no room; it is {stage:?}, and nothing was wrong for {} s", patience / SECOND));
+            self.violate(format!(
+                "I3 {key:?} has no room; it is {stage:?}, and nothing was wrong for {} s",
+                patience / SECOND
+            ));
         }
     }
 
@@ -399,7 +427,10 @@ impl State {
         } else {
             let what = seen.map_or_else(|| "nothing".to_owned(), |seen| seen.stage.to_string());
             let id = room.id.clone();
-            self.violate(format!("I5 room {id} of {key:?} ({what}) is open {} s past its time", (now - until) / SECOND));
+            self.violate(format!(
+                "I5 room {id} of {key:?} ({what}) is open {} s past its time",
+                (now - until) / SECOND
+            ));
         }
     }
 

@@ -98,8 +98,11 @@ pub(crate) fn shrink(setup: &Setup, failed: &Outcome) -> (Plan, String) {
             while piece >= 1 {
                 for from in script.clone().step_by(piece) {
                     let mut less = plan.clone();
-                    less.without.extend((from..from + u32::try_from(piece).unwrap()).filter(|n| script.contains(n)));
-                    if less != plan && let Some(found) = still_fails(&less) {
+                    less.without
+                        .extend((from..from + u32::try_from(piece).unwrap()).filter(|n| script.contains(n)));
+                    if less != plan
+                        && let Some(found) = still_fails(&less)
+                    {
                         (plan, violation) = (less, found);
                     }
                 }

@@ -93,7 +93,10 @@ impl State {
                 return;
             }
             Some(Fault::CrashAfterCall) => {
-                let is_own = self.node.as_ref().is_some_and(|node| Some(node.number) == self.calls.get(&id).map(|call| call.node));
+                let is_own = self
+                    .node
+                    .as_ref()
+                    .is_some_and(|node| Some(node.number) == self.calls.get(&id).map(|call| call.node));
                 if is_own {
                     self.crash(world, u32::try_from(id).unwrap_or(0));
                 }
@@ -401,10 +404,11 @@ impl State {
         let yesterday = today.num_days_from_ce() - 2;
         let ids: Vec<u32> = self.expected.entries.keys().copied().collect();
         for meeting in ids {
-            let first = self.expected.entries[&meeting].next_day(match self.expected.entries[&meeting].when {
-                When::Once(_) => 0,
-                When::Weekly(..) => yesterday,
-            });
+            let first =
+                self.expected.entries[&meeting].next_day(match self.expected.entries[&meeting].when {
+                    When::Once(_) => 0,
+                    When::Weekly(..) => yesterday,
+                });
             if let Some(day) = first {
                 self.put_due(Key { meeting, day });
             }
@@ -428,7 +432,10 @@ impl State {
         let duration = end - start;
         if end > self.now() {
             self.figures.meetings += 1;
-            let mut rng = Rng::new(self.setup.seed ^ (u64::from(key.meeting) << 32) ^ u64::from(key.day.unsigned_abs()), 9);
+            let mut rng = Rng::new(
+                self.setup.seed ^ (u64::from(key.meeting) << 32) ^ u64::from(key.day.unsigned_abs()),
+                9,
+            );
             if rng.chance(self.setup.people) && !self.presence.contains_key(&key) {
                 let from = start + rng.between(-5, 10) * MINUTE;
                 let until = from.max(start + duration / 2) + rng.between(0, duration / MINUTE + 60) * MINUTE;
@@ -447,7 +454,8 @@ impl State {
     /// People come, if the door is open; else they try again.
     fn arrive(&mut self, key: Key) {
         let now = self.now();
-        let Some((_, until, people)) = self.presence.get(&key).copied().filter(|(_, until, _)| *until > now) else {
+        let Some((_, until, people)) = self.presence.get(&key).copied().filter(|(_, until, _)| *until > now)
+        else {
             return;
         };
         if let Some(index) = self.open_of_key.get(&key).and_then(|rooms| rooms.last().copied()) {

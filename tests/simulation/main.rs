@@ -85,7 +85,11 @@ fn main() -> ExitCode {
             explore::exhaustive(2, None),
             explore::random(first_seed, Some(seconds), None),
         ];
-        return if parts.iter().all(|part| *part == ExitCode::SUCCESS) { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+        return if parts.iter().all(|part| *part == ExitCode::SUCCESS) {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        };
     }
     // What the harness of `cargo test` is asked for: a list of tests, or one by its name.
     if has("--list") || arguments.iter().any(|argument| !argument.starts_with('-')) {

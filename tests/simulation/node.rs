@@ -1,8 +1,8 @@
 //! The machine's daemon: the real engine on its real store, driven by the real drivers, and how it dies.
 
 use crate::Ms;
-use crate::plan::{Fault, Point};
 use crate::plain::PlainDriver;
+use crate::plan::{Fault, Point};
 use crate::rng::Rng;
 use crate::seams::{ADMIN_SECRET, Dice, OneFile, Wire};
 use crate::service::Ask;

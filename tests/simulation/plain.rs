@@ -48,8 +48,11 @@ impl PlainDriver {
             false => ProviderError::Unavailable(why.to_owned()),
         };
         let body = body.map(|body| Bytes::from(body.to_string())).unwrap_or_default();
-        let request =
-            Request::builder().method(method).uri(format!("http://plain.sim/rooms{path}")).body(body).unwrap();
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("http://plain.sim/rooms{path}"))
+            .body(body)
+            .unwrap();
         let answer = match self.transport.send(request, self.timeout).await {
             Ok(answer) => answer,
             Err(TransportError::NotSent(why)) => return Err(ProviderError::Unavailable(why)),

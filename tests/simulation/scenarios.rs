@@ -59,7 +59,8 @@ pub(crate) fn scenario(name: &str, plan: Plan) -> Option<Setup> {
     // Beside what is told, there is a meeting the week after, so that no change takes all of them away.
     let mut other = entry(Which::House);
     other.when = When::Once(NaiveDate::from_ymd_opt(2026, 12, 1).unwrap());
-    let with = |meeting: &Entry| BTreeMap::from([(0, meeting.clone()), (1, other.clone()), (2, other.clone())]);
+    let with =
+        |meeting: &Entry| BTreeMap::from([(0, meeting.clone()), (1, other.clone()), (2, other.clone())]);
     match name {
         "plain" => people = 1_000_000,
         "plain-without-ids" => meeting.provider = Which::Plain,

@@ -234,7 +234,9 @@ pub(crate) fn show_with(room: &TrueRoom, people: Option<u32>) -> Response<Bytes>
 fn show(room: &TrueRoom) -> Response<Bytes> {
     match room.which {
         Which::House => envelope(200, 0, &house_room(room, &room.people.to_string())),
-        Which::Plain => json(200, plain_room(&room.id).replacen('{', &format!("{{\"open\":{},", room.is_open), 1)),
+        Which::Plain => {
+            json(200, plain_room(&room.id).replacen('{', &format!("{{\"open\":{},", room.is_open), 1))
+        }
     }
 }
 

@@ -135,7 +135,8 @@ impl Setup {
     pub(crate) fn draw(seed: u64) -> Self {
         let mut rng = Rng::new(seed, 1);
         let days = rng.pick(&[7, 14, 30, 30, 60]);
-        let from = instant("2024-01-01T00:00:00Z") + rng.between(0, 900) * DAY + rng.between(0, 86_399) * SECOND;
+        let from =
+            instant("2024-01-01T00:00:00Z") + rng.between(0, 900) * DAY + rng.between(0, 86_399) * SECOND;
         let today = DateTime::from_timestamp_millis(from).unwrap().date_naive();
         let heal_at = from + days * DAY;
         let mut entries = BTreeMap::new();

@@ -112,7 +112,9 @@ impl Entry {
     fn times(&self, day: i32) -> Option<(Ms, Ms)> {
         let day = match self.when {
             When::Once(on) => (day == 0).then_some(on)?,
-            When::Weekly(..) => NaiveDate::from_num_days_from_ce_opt(day).filter(|d| self.takes_place_on(*d))?,
+            When::Weekly(..) => {
+                NaiveDate::from_num_days_from_ce_opt(day).filter(|d| self.takes_place_on(*d))?
+            }
         };
         let start = instant(self.zone, self.local(day));
         Some((start, start + self.duration_min * 60_000))

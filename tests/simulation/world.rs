@@ -177,7 +177,11 @@ pub(crate) struct State {
 }
 
 impl World {
-    pub(crate) fn new(setup: Arc<Setup>, folder: PathBuf, store: Option<Arc<Mutex<SqliteStore>>>) -> Arc<Self> {
+    pub(crate) fn new(
+        setup: Arc<Setup>,
+        folder: PathBuf,
+        store: Option<Arc<Mutex<SqliteStore>>>,
+    ) -> Arc<Self> {
         let timetable = setup.timetable.clone();
         let mut state = State {
             rng: Rng::new(setup.seed, 2),
