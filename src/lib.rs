@@ -20,6 +20,7 @@
 //! schedule ─ pure  recurrence, zones, expansion, identity
 //! lifecycle ─ pure state, event, step, reason
 //! seams ────────── Clock, Entropy, Files, Host (and transport::Transport): all that is not deterministic
+//! seeded_bug ───── names of known bugs, for the simulation's own test; every release is without them
 //! ```
 //!
 //! # The words
@@ -51,8 +52,9 @@
 //!
 //! The engine has a thread of its own, on which it waits for the disk; calls run on the runtime of `daemon`. What is due comes
 //! from the store by an index, in order and once, into one queue for each provider, the most urgent first; a provider's
-//! limits are kept there. Between turns the engine sleeps to the earliest deadline, at most
-//! [`engine::LONGEST_NAP`], so that a suspend or a clock step is noticed.
+//! limits are kept there; [`lifecycle::urgency()`] says what is more urgent. Between turns the engine sleeps to the earliest deadline,
+//! at most [`engine::LONGEST_NAP`], by a timer on the wall clock that ends at once when that is set. While many calls are under
+//! way, a turn waits a moment for some of their answers, so that these share a commit.
 //!
 //! # Invariants
 //!

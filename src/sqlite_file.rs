@@ -1,5 +1,6 @@
 //! SQLite files of ours: how they are opened, whose they are, and which version of the schema they hold.
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 
 /// What makes a file ours.
@@ -43,6 +44,8 @@ impl Schema {
             "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
              PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16000;",
         )?;
+        // A plan may not depend on what is bound, or SQLite would prepare a statement with `LIMIT ?` anew for each call.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         self.migrate(connection, version)?;
         connection.set_prepared_statement_cache_capacity(statements);
         Ok(())

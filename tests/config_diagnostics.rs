@@ -576,6 +576,25 @@ admin_secret = "hunter2""#,
 }
 
 #[test]
+fn a_secret_under_a_misspelt_key_is_not_shown() {
+    for key in ["admin_secrt", "admn_secret", "sercet", "passwort", "Tokn"] {
+        let provider = format!(
+            "timezone = \"UTC\"\n[providers.a]\nkind = \"meeting-service\"\nbase_url = \"https://example.com\"\n\
+             {key} = \"hunter2\"\n"
+        );
+        let settings = format!(
+            "timezone = \"UTC\"\n[[meetings]]\nid = \"m\"\nstart = 2026-12-01T09:00:00\nduration = \"1h\"\n\
+             settings = {{ {key} = 'hunter2', mute_on_entry = true }}\n"
+        );
+        for text in [provider, settings] {
+            let told = told(&load_text(&text));
+            assert!(told.contains(&format!("unknown key \"{key}\"")) && told.contains("***"), "{told}");
+            assert!(!told.contains("hunter2"), "{told}");
+        }
+    }
+}
+
+#[test]
 fn secret_with_two_sources() {
     provider_tells(
         r#"kind = "meeting-service"

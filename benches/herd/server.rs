@@ -14,9 +14,13 @@ struct Rooms {
     open: HashMap<String, bool>,
     titles: HashMap<String, u32>,
     order: Vec<String>,
+    /// Rooms made after the start that their title tells.
+    late: u64,
     requests: u64,
     refused: u64,
     lateness_us: Vec<u64>,
+    /// Rooms made before the deadline that their title tells.
+    early: u64,
     /// Most requests in any second, once set: more are answered 429.
     limit: Option<u32>,
     second: Option<(Instant, u32)>,
@@ -127,8 +131,11 @@ impl Rooms {
         {
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             let now_us = u64::try_from(now.as_micros()).unwrap_or(u64::MAX);
+            self.early += u64::from(now_us < due_us);
             self.lateness_us.push(now_us.saturating_sub(due_us));
         }
+        let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+        self.late += u64::from(title.parse::<u128>().is_ok_and(|starts_at_ms| now_ms > starts_at_ms));
         if self.open.insert(id.clone(), true).is_none() {
             *self.titles.entry(title.clone()).or_default() += 1;
             self.order.push(title);
@@ -169,6 +176,8 @@ impl Rooms {
             "rooms": self.open.len(),
             "open": self.open.values().filter(|is_open| **is_open).count(),
             "doubled": self.titles.values().filter(|count| **count > 1).count(),
+            "early": self.early,
+            "late": self.late,
             "p50_us": at(0.5),
             "p99_us": at(0.99),
             "order": if self.limit.is_some() { self.order.as_slice() } else { &[] },

@@ -3,6 +3,7 @@
 //! By the text, not by the parsed tree: the line of a syntax error is shown as well, and a mistyped secret is where such
 //! errors happen. Rather too much is hidden than too little.
 
+use super::suggest::nearest;
 use std::ops::Range;
 
 /// Parts of a key that make its value a secret, in lower case.
@@ -28,6 +29,20 @@ const LONGEST_KEY: usize = 200;
 
 /// Keys of a reference to a secret: their values are names, and are shown.
 const REFERENCE_KEYS: [&str; 3] = ["credential", "env", "file"];
+
+/// Whether what is under a key of that name is a secret.
+pub(super) fn is_secret_name(name: &str) -> bool {
+    let lower = name.to_ascii_lowercase();
+    SECRET_WORDS.iter().any(|word| lower.contains(word))
+}
+
+/// Whether the key, or a part of it, is one letter or so away from a word for a secret.
+pub(super) fn is_nearly_secret_name(name: &str) -> bool {
+    is_secret_name(name)
+        || std::iter::once(name)
+            .chain(name.split(['_', '-']))
+            .any(|part| nearest(part, SECRET_WORDS).is_some())
+}
 
 /// The ranges of `text` that may hold secrets; sorted, without overlaps.
 pub(super) fn secret_ranges(text: &str) -> Vec<Range<usize>> {

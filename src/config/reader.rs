@@ -2,6 +2,7 @@
 
 use super::diagnostic::quote;
 use super::duration;
+use super::mask::{is_nearly_secret_name, is_secret_name};
 use super::problems::{Nature, Place, Problems};
 use super::suggest::nearest;
 use chrono::{NaiveDate, NaiveDateTime, NaiveTime, TimeDelta};
@@ -46,7 +47,15 @@ impl<'t> Section<'t> {
                 continue;
             }
             let place = Place { file: self.context.file, span: Some(key.span()) };
-            let help = match nearest(name, keys.iter().copied()) {
+            let near = nearest(name, keys.iter().copied());
+            if (near.is_some_and(is_secret_name) || is_nearly_secret_name(name))
+                && let Some(value) = self.table.get(name.as_ref())
+            {
+                // A secret under a misspelt key is a secret all the same.
+                let place = Place { file: self.context.file, span: Some(value.span()) };
+                self.context.problems.mask(&place);
+            }
+            let help = match near {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!("the keys are {}", list(keys)),
             };

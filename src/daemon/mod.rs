@@ -190,7 +190,7 @@ fn spawn_engine(
 ) -> anyhow::Result<tokio::sync::oneshot::Receiver<()>> {
     let mut engine = Engine::new(store, outside)?;
     engine.recover()?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().context("engine")?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("engine")?;
     let (done, stopped) = tokio::sync::oneshot::channel();
     std::thread::Builder::new()
         .name("convened-engine".to_owned())

@@ -1,6 +1,7 @@
 //! Applying a schedule: a diff against what the store holds, by identity.
 //!
-//! A meeting whose fingerprint is what was applied last is not looked at. In a changed one, occurrences are matched by
+//! A meeting whose fingerprint is what was applied last is not looked at, unless the zone data are others than then: the
+//! same rules may give other instants by them. In a changed one, occurrences are matched by
 //! their identity; what the new rules do not give any more is matched with what they give newly on the same local day,
 //! so that moving a series keeps its rooms; the rest is added or cancelled. The whole diff is worked out before any of it
 //! is written, and held when it would cancel too much.
@@ -12,10 +13,10 @@ use super::{Engine, Reading, lane};
 use crate::config::{Meeting, ReloadGuard};
 use crate::lifecycle::{Event, Occurrence, State, Times};
 use crate::log::{LogEvent, counted, number};
-use crate::providers::Provider;
+use crate::providers::{Provider, RoomSpec};
 use crate::schedule::{Instance, TooMany};
 use crate::seeded_bug::{Bug, is_on};
-use crate::store::{Batch, MeetingSpec, Record, StoreError, StoredMeeting};
+use crate::store::{Batch, Cancellable, MeetingSpec, Record, StoreError, StoredMeeting};
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -23,6 +24,13 @@ use std::sync::Arc;
 /// Most occurrences of one meeting that are worked out at once. `check` refuses a schedule with half as many from now to
 /// the horizon; here those that have begun, and those since the last housekeeping, come in addition.
 const MOST_OCCURRENCES: usize = 2 * crate::config::MAX_OCCURRENCES_PER_MEETING;
+/// The key of the version of the zone data by which the occurrences in the store were reckoned.
+pub(super) const ZONE_DATA: &str = "zone_data";
+/// The version of the zone data in this program.
+pub(super) const ZONE_DATA_HERE: &str = chrono_tz::IANA_TZDB_VERSION;
+/// New zone data move nothing farther than this (a country that goes over the date line).
+const FARTHEST_MOVE_OF_ZONE: TimeDelta = TimeDelta::days(2);
+
 /// A schedule that can be put in force: valid, its providers made.
 pub struct Schedule {
     /// The meetings by id.
@@ -169,6 +177,8 @@ pub(super) struct Diff {
     pub(super) materialised_until: DateTime<Utc>,
     /// While the wall clock is ahead of the settled one: up to where it wants occurrences.
     pub(super) ahead_until: Option<DateTime<Utc>>,
+    /// The zone data by which the store was reckoned, where they are others than this program's.
+    pub(super) zone_data_before: Option<String>,
 }
 
 impl Engine {
@@ -179,12 +189,21 @@ impl Engine {
     pub fn apply(&mut self, schedule: Box<Schedule>, is_accepted: bool) -> Result<Applied, ApplyError> {
         let reading = self.read_clock();
         self.configure(&schedule);
-        let diff = self.diff(&schedule, reading)?;
+        let stored = self.store.meetings()?;
+        if !is_accepted && let Some(removals) = self.massacre(&schedule, &stored)? {
+            return Err(ApplyError::Held(removals));
+        }
+        let diff = self.diff(&schedule, stored, reading)?;
         let applied = diff.applied.clone();
+        let zone_data_before = diff.zone_data_before.clone();
         if !is_accepted && is_massacre(&applied, &schedule.guard) {
             return Err(ApplyError::Held(applied));
         }
         self.commit_diff(diff, reading)?;
+        if let Some(before) = zone_data_before {
+            let moved = number(applied.moved);
+            self.host.log(&LogEvent::ScheduleZoneData { before: &before, now: ZONE_DATA_HERE, moved });
+        }
         let is_first = self.in_force.replace(schedule).is_none();
         if is_first || !applied.is_nothing() {
             self.tell_applied(&applied);
@@ -204,24 +223,71 @@ impl Engine {
         }
     }
 
-    fn diff(&mut self, schedule: &Schedule, reading: Reading) -> Result<Diff, StoreError> {
+    /// What the schedule would remove, where the meetings alone are too many: counted, not loaded, as a file that lost its
+    /// end may cancel more occurrences than there is memory for.
+    fn massacre(
+        &mut self,
+        schedule: &Schedule,
+        stored: &[StoredMeeting],
+    ) -> Result<Option<Applied>, StoreError> {
+        let (kept, removed): (Vec<_>, Vec<_>) = stored
+            .iter()
+            .filter(|known| !known.is_removed)
+            .partition(|known| schedule.meetings.contains_key(&known.id));
+        let mut removals = Applied {
+            meetings: schedule.meetings.len(),
+            added: schedule.meetings.len() - kept.len(),
+            removed: removed.len(),
+            ..Applied::default()
+        };
+        if !is_massacre(&removals, &schedule.guard) {
+            return Ok(None);
+        }
+        removed.iter().for_each(|known| removals.add_example(&known.id));
+        for known in removed {
+            let left = Applied::MOST_EXAMPLES - removals.examples.len();
+            let Cancellable { counts, examples } = self.store.cancellable(&known.id, left)?;
+            removals.cancelled += counts.pending;
+            removals.cancelled_with_room += counts.with_room;
+            examples.iter().for_each(|id| removals.add_example(id));
+        }
+        Ok(Some(removals))
+    }
+
+    fn diff(
+        &mut self,
+        schedule: &Schedule,
+        stored: Vec<StoredMeeting>,
+        reading: Reading,
+    ) -> Result<Diff, StoreError> {
         let now = reading.now;
         let stored: HashMap<String, StoredMeeting> =
-            self.store.meetings()?.into_iter().map(|meeting| (meeting.id.clone(), meeting)).collect();
+            stored.into_iter().map(|meeting| (meeting.id.clone(), meeting)).collect();
         let materialised_until =
             self.materialised_until()?.unwrap_or(now.settled).max(now.settled + schedule.horizon);
         let mut diff = Diff {
-            turn: Turn::of_schedule(),
+            turn: Turn::default(),
             applied: Applied::default(),
             specs: Vec::new(),
             materialised_until,
             ahead_until: (now.wall > now.settled).then_some(now.wall + schedule.horizon),
+            zone_data_before: None,
         };
+        let zone_data = self.store.meta(ZONE_DATA)?;
+        let is_zone_data_new = zone_data.as_deref() != Some(ZONE_DATA_HERE);
+        if is_zone_data_new {
+            diff.turn.batch.meta.push((ZONE_DATA, Some(ZONE_DATA_HERE.to_owned())));
+            // A store without any meeting has nothing to be reckoned anew, and one from before this note says nothing.
+            let unknown = || "unknown".to_owned();
+            diff.zone_data_before = (!stored.is_empty()).then(|| zone_data.unwrap_or_else(unknown));
+        }
         diff.applied.meetings = schedule.meetings.len();
         for (id, meeting) in &schedule.meetings {
             let fingerprint = meeting.fingerprint();
             let known = stored.get(id);
-            if known.is_some_and(|known| known.fingerprint == fingerprint && !known.is_removed) {
+            let is_as_before =
+                known.is_some_and(|known| known.fingerprint == fingerprint && !known.is_removed);
+            if is_as_before && !is_zone_data_new {
                 continue;
             }
             let spec = Arc::new(spec(meeting));
@@ -233,10 +299,11 @@ impl Engine {
             });
             diff.specs.push((id.clone(), spec.clone()));
             match known {
+                Some(_) if is_as_before => {}
                 Some(known) if !known.is_removed => diff.applied.changed += 1,
                 Some(_) | None => diff.applied.added += 1,
             }
-            self.diff_meeting(&mut diff, meeting, &spec, known, reading)?;
+            self.diff_meeting(&mut diff, meeting, &spec, known.map(|known| (known, is_as_before)), reading)?;
         }
         for (id, known) in stored {
             if !known.is_removed && !schedule.meetings.contains_key(&id) {
@@ -254,10 +321,13 @@ impl Engine {
         diff: &mut Diff,
         meeting: &Meeting,
         spec: &Arc<MeetingSpec>,
-        known: Option<&StoredMeeting>,
+        known: Option<(&StoredMeeting, bool)>,
         reading: Reading,
     ) -> Result<(), StoreError> {
         let wall = reading.now.wall;
+        // The rules are as before; only the zone data may give other instants.
+        let is_as_before = known.is_some_and(|(_, is_as_before)| is_as_before);
+        let known = known.map(|(known, _)| known);
         // What began earlier is over.
         let from = reading.now.settled - longest(meeting);
         let mut known_records: BTreeMap<String, Record> = BTreeMap::new();
@@ -271,7 +341,9 @@ impl Engine {
             .min()
             .unwrap_or(from)
             .min(from);
-        let given = instances(meeting, from, diff.materialised_until).and_then(|mut given| {
+        // What the zone data move over the horizon's edge is still given, and not cancelled.
+        let beyond = if is_as_before { FARTHEST_MOVE_OF_ZONE } else { TimeDelta::zero() };
+        let given = instances(meeting, from, diff.materialised_until + beyond).and_then(|mut given| {
             if let Some(until) = diff.ahead_until {
                 given.extend(instances(meeting, wall - longest(meeting), until)?);
             }
@@ -299,6 +371,10 @@ impl Engine {
             let same =
                 if is_on(Bug::ReloadByIndex) { given.pop_first().map(|(_, i)| i) } else { given.remove(&id) };
             match same {
+                // Who is in a room, or was, came by other clocks than ours: what has begun by the zone data of then is
+                // not put off, cut short or held twice by those of now.
+                _ if is_as_before && has_begun(record.occurrence.state) => {}
+                Some(instance) if is_as_before && is_as_given(&record, &instance) => {}
                 Some(instance) => {
                     let kept = Moved { id, instance: &instance };
                     self.diff_kept(diff, record, &kept, meeting, spec, is_spec_changed, reading);
@@ -309,6 +385,10 @@ impl Engine {
         }
         // Instances that are over are no news, and none is missed that was never in the schedule.
         given.retain(|_, instance| instance.ends_at > reading.now.settled);
+        if is_as_before {
+            let until = diff.ahead_until.unwrap_or(diff.materialised_until).max(diff.materialised_until);
+            given.retain(|_, instance| instance.starts_at < until);
+        }
         for record in dropped {
             let day = local_day(&record, meeting);
             let same_day = given.iter().find(|(_, instance)| Some(instance.original.date()) == day);
@@ -344,7 +424,7 @@ impl Engine {
     ) {
         let before = self.current(record);
         let times = Times { starts_at: moved.instance.starts_at, ends_at: moved.instance.ends_at };
-        let mut record = before.clone();
+        let mut record = Record::clone(&before);
         record.id.clone_from(&moved.id);
         record.title.clone_from(&moved.instance.title);
         // Rooms that exist, or may exist, stay where they are; what has none yet goes to the meeting's provider.
@@ -356,12 +436,14 @@ impl Engine {
         let seq = record.seq;
         let is_changed = is_spec_changed || record.title != before.title;
         let event = Event::Rescheduled { times, is_changed };
-        self.step_by(spec, &mut diff.turn, before, record, &event, reading);
-        // What was over and takes place again begins anew, too.
+        self.step_by(spec, &mut diff.turn, before, Some(&record), &event, reading);
+        // What was over and takes place again begins anew, too, perhaps at once. It has no call under way yet.
         if let Some(last) = diff.turn.batch.updates.last_mut()
-            && (last.seq, last.occurrence.state) == (seq, State::Planned)
+            && last.after.seq == seq
+            && last.after.provider != meeting.provider
+            && begins_anew(&last.before, &last.after)
         {
-            last.provider.clone_from(&meeting.provider);
+            Arc::make_mut(&mut last.after).provider.clone_from(&meeting.provider);
         }
     }
 
@@ -393,14 +475,14 @@ impl Engine {
             diff.applied.cancelled_with_room += 1;
             diff.applied.add_example(&record.id);
         }
-        self.step_by(spec, &mut diff.turn, record.clone(), record, &Event::Removed, reading);
+        self.step_by(spec, &mut diff.turn, record, None, &Event::Removed, reading);
     }
 
     /// The record in flight, where one is: it is newer than the store's.
-    fn current(&self, record: Record) -> Record {
+    fn current(&self, record: Record) -> Arc<Record> {
         match self.in_flight.get(&record.seq) {
             Some(in_flight) => in_flight.record.clone(),
-            None => record,
+            None => Arc::new(record),
         }
     }
 
@@ -462,6 +544,22 @@ impl Engine {
     }
 }
 
+/// There was nothing yet, or what there was is over: another provider can make its room.
+fn begins_anew(before: &Record, after: &Record) -> bool {
+    match after.occurrence.state {
+        State::Planned => true,
+        State::Creating => after.occurrence.generation != before.occurrence.generation,
+        State::Ready
+        | State::Live
+        | State::Ended
+        | State::Closing
+        | State::Closed
+        | State::Failed
+        | State::Missed
+        | State::Cancelled => false,
+    }
+}
+
 /// More is cancelled than a slip of the editor should be able to.
 fn is_massacre(diff: &Applied, guard: &ReloadGuard) -> bool {
     let before = diff.meetings - diff.added.min(diff.meetings) + diff.removed;
@@ -472,14 +570,36 @@ fn is_massacre(diff: &Applied, guard: &ReloadGuard) -> bool {
         || (diff.removed > 0 && diff.removed * 100 > usize::from(guard.percent) * before)
 }
 
+/// The store has it as the rules give it.
+pub(super) fn is_as_given(record: &Record, instance: &Instance) -> bool {
+    let Times { starts_at, ends_at } = record.occurrence.times;
+    (starts_at, ends_at) == (instance.starts_at, instance.ends_at)
+        && record.occurrence.state != State::Cancelled
+}
+
+/// The meeting is on, or was held.
+fn has_begun(state: State) -> bool {
+    match state {
+        State::Live | State::Ended | State::Closing | State::Closed => true,
+        State::Planned
+        | State::Creating
+        | State::Ready
+        | State::Failed
+        | State::Missed
+        | State::Cancelled => false,
+    }
+}
+
 fn spec(meeting: &Meeting) -> MeetingSpec {
     MeetingSpec {
         title: meeting.title.clone(),
         policy: meeting.policy.clone(),
-        hosts: meeting.hosts.clone(),
-        participants: meeting.participants.clone(),
-        settings: meeting.settings.clone(),
-        passthrough: meeting.passthrough.clone(),
+        room: Arc::new(RoomSpec {
+            hosts: meeting.hosts.clone(),
+            participants: meeting.participants.clone(),
+            settings: meeting.settings.clone(),
+            passthrough: meeting.passthrough.clone(),
+        }),
     }
 }
 

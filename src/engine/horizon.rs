@@ -1,10 +1,9 @@
 //! How far ahead the store knows what will be: the horizon moves on with the clock, and what is past its retention is
 //! forgotten.
 
-use super::apply::{Applied, Diff, Moved, Schedule, instances, new_record};
+use super::apply::{Applied, Diff, Moved, Schedule, instances, is_as_given, new_record};
 use super::turn::Turn;
 use super::{CLOCK, Engine, Reading};
-use crate::lifecycle::State;
 use crate::log::{LogEvent, number};
 use crate::seeded_bug::{Bug, is_on};
 use crate::store::{Batch, Record, StoreError};
@@ -99,11 +98,12 @@ impl Engine {
     ) -> Result<(), StoreError> {
         let mut inserts = Vec::new();
         let mut diff = Diff {
-            turn: Turn::of_schedule(),
+            turn: Turn::default(),
             applied: Applied::default(),
             specs: Vec::new(),
             materialised_until: window.end,
             ahead_until: None,
+            zone_data_before: None,
         };
         for meeting in schedule.meetings.values() {
             let Ok(mut given) = instances(meeting, window.start, window.end) else {
@@ -114,11 +114,10 @@ impl Engine {
             // In the store already: one that an edit or an override had moved beyond the horizon, or moves back into it.
             for record in self.store.by_id(&ids)? {
                 let Some(instance) = given.remove(&record.id) else { continue };
-                let life = &record.occurrence;
-                let is_as_given = (life.times.starts_at, life.times.ends_at)
-                    == (instance.starts_at, instance.ends_at)
-                    && life.state != State::Cancelled;
-                if let (Some(spec), false) = (self.specs.get(&meeting.id).cloned(), is_as_given) {
+                if is_as_given(&record, &instance) {
+                    continue;
+                }
+                if let Some(spec) = self.specs.get(&meeting.id).cloned() {
                     let moved = Moved { id: record.id.clone(), instance: &instance };
                     self.diff_kept(&mut diff, record, &moved, meeting, &spec, false, reading);
                 }

@@ -1,5 +1,6 @@
 //! One queue for each provider: what is due, the most urgent first, under the provider's limits.
 
+use crate::lifecycle;
 use crate::providers::Provider;
 use crate::seeded_bug::{Bug, is_on};
 use crate::store::Due;
@@ -43,7 +44,8 @@ impl Lane {
     }
 
     pub(super) fn push(&mut self, due: &Due) {
-        self.queue.push(Reverse((due.deadline, due.key.seq)));
+        let urgency = lifecycle::urgency(due.state, due.starts_at, due.key.wake_at);
+        self.queue.push(Reverse((urgency, due.key.seq)));
     }
 
     /// The most urgent entry. The caller asks [`Lane::is_free`] first.

@@ -47,6 +47,10 @@ pub const STOP_GRACE: Duration = Duration::from_secs(10);
 const STORE_PAUSE: Duration = Duration::from_secs(2);
 /// A store that goes on failing is told of again after this.
 const STORE_REMINDER: Duration = Duration::from_secs(300);
+/// In a rush, a turn waits until one in so many of the calls under way has been answered,
+const RUSH_SHARE: usize = 4;
+/// but no longer than this.
+const RUSH_PATIENCE: Duration = Duration::from_millis(1);
 /// Occurrences stepped in one turn at most.
 const TURN_SIZE: usize = 512;
 /// Entries brought from the store to the queues in one turn at most.
@@ -137,6 +141,10 @@ pub struct Engine {
     tally: Counts,
     /// The last line told to the service manager.
     status_line: String,
+    /// The wall clock by which the last turn reckoned.
+    turned_at: DateTime<Utc>,
+    /// So many answers were committed in it.
+    answers_last_turn: usize,
 }
 
 impl Engine {
@@ -170,6 +178,8 @@ impl Engine {
             is_rearm_due: false,
             tally: Counts::default(),
             status_line: String::new(),
+            turned_at: DateTime::UNIX_EPOCH,
+            answers_last_turn: 0,
         })
     }
 
@@ -180,6 +190,9 @@ impl Engine {
     pub async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
         loop {
             let nap = self.turn();
+            // What came back waits for nothing; what waits for the store waits with it.
+            let nap = if self.gather_answers().await { Duration::ZERO } else { nap };
+            let until = self.turned_at + nap;
             tokio::select! {
                 biased;
                 command = commands.recv() => match command {
@@ -198,9 +211,29 @@ impl Engine {
                     None => return self.stop("abandoned").await,
                 },
                 Some(result) = self.results_in.recv() => self.results.push(result),
-                () = self.clock.sleep(nap) => {}
+                () = self.clock.wait_until(until, nap) => {}
             }
         }
+    }
+
+    /// While many calls are under way, waits a moment for some of their answers, so that they share a commit: most of what a
+    /// commit costs does not depend on how much is in it. Only when answers do come in a rush: a provider that hangs keeps
+    /// nobody waiting. Returns whether any came.
+    async fn gather_answers(&mut self) -> bool {
+        let wanted = self.in_flight.len() / RUSH_SHARE;
+        if wanted < 2 || self.answers_last_turn < 2 {
+            return false;
+        }
+        let before = self.results.len();
+        let mut patience = self.clock.sleep(RUSH_PATIENCE);
+        while self.results.len() < wanted {
+            tokio::select! {
+                biased;
+                Some(result) = self.results_in.recv() => self.results.push(result),
+                () = &mut patience => break,
+            }
+        }
+        self.results.len() > before
     }
 
     /// What was under way when the daemon last stopped is looked up.
@@ -221,10 +254,8 @@ impl Engine {
         }
         for seqs in interrupted.chunks(TURN_SIZE) {
             let mut turn = Turn::default();
-            for mut record in self.store.load(seqs)? {
-                let before = record.clone();
-                record.call = None;
-                self.step(&mut turn, before, record, &Event::Restarted, reading);
+            for record in self.store.load(seqs)? {
+                self.step(&mut turn, Arc::new(record), &Event::Restarted, reading);
             }
             self.store.commit(&turn.batch)?;
             turn.reports.iter().for_each(|report| report.tell(&*self.host));
@@ -245,7 +276,11 @@ impl Engine {
         {
             self.results.push(result);
         }
-        match self.try_turn(reading) {
+        self.answers_last_turn = 0;
+        let outcome = self.try_turn(reading);
+        // Turns between the pieces of a large insert have noted their own.
+        self.turned_at = reading.now.wall;
+        match outcome {
             Ok(nap) => {
                 if self.store_failure_told.take().is_some() {
                     self.host.log(&crate::log::LogEvent::StoreRecovered {});

@@ -4,6 +4,7 @@ use super::{Engine, Reading};
 use crate::lifecycle::{Answer, Call, Failure, FailureKind, backoff};
 use crate::log::{LogEvent, Time};
 use crate::providers::{Provider, ProviderError, Room, RoomRequest, Sight};
+use crate::seams::BoxFuture;
 use crate::seeded_bug::{Bug, is_on};
 use crate::store::{MeetingSpec, Record};
 use crate::transport::LONGEST_PAUSE;
@@ -19,7 +20,7 @@ const UNCONFIGURED_PAUSE: TimeDelta = TimeDelta::seconds(60);
 
 /// An occurrence with a call under way: here is the truth about it, the store has a copy.
 pub(super) struct InFlight {
-    pub(super) record: Record,
+    pub(super) record: Arc<Record>,
     /// Tells this call's result from that of an earlier one that was given up.
     ticket: u64,
 }
@@ -92,9 +93,47 @@ impl Drop for Promise {
     }
 }
 
+/// A call on its way out.
+struct Leaving {
+    wish: Wish,
+    provider: Arc<dyn Provider>,
+    limit: BoxFuture<'static, ()>,
+    promise: Promise,
+}
+
+impl Leaving {
+    async fn make(self) {
+        let Self { wish, provider, limit, mut promise } = self;
+        let outcome = tokio::select! {
+            biased;
+            outcome = wish.make(&provider) => outcome,
+            () = limit => {
+                let error = ProviderError::OutcomeUnknown("no answer in time".to_owned());
+                Outcome::failed(promise.call, error)
+            }
+        };
+        // Whatever else ends this task sends a result, too.
+        promise.outcome = Some(outcome);
+    }
+}
+
 impl Engine {
-    /// Makes a call whose intent is committed.
-    pub(super) fn perform(&mut self, record: Record, call: Call) {
+    /// Makes calls whose intents are committed.
+    pub(super) fn perform(&mut self, calls: Vec<(Arc<Record>, Call)>) {
+        let mut leaving: Vec<Leaving> =
+            calls.into_iter().filter_map(|(record, call)| self.prepare(record, call)).collect();
+        match leaving.len() {
+            0 => {}
+            1 => leaving.into_iter().for_each(|call| drop(self.calls.spawn(call.make()))),
+            // One wakes the runtime for all, and each begins where the runtime has a thread to spare.
+            _ => drop(self.calls.spawn(async move {
+                leaving.drain(..).for_each(|call| drop(tokio::spawn(call.make())));
+            })),
+        }
+    }
+
+    /// What leaves for a call; `None` when it cannot be made, which its result says.
+    fn prepare(&mut self, record: Arc<Record>, call: Call) -> Option<Leaving> {
         self.last_ticket += 1;
         let ticket = self.last_ticket;
         let mut promise =
@@ -107,31 +146,21 @@ impl Engine {
         });
         let lane = self.lanes.get(&record.provider);
         let provider = lane.and_then(|lane| lane.provider.clone());
-        let spec = self.specs.get(&record.meeting).cloned();
-        match (provider, spec) {
+        let spec = self.specs.get(&record.meeting);
+        let leaving = match (provider, spec) {
             (Some(provider), Some(spec)) => {
                 let limit = lane.map_or(super::NO_LIMITS.timeout, |lane| lane.limits.timeout);
                 let limit = self.clock.sleep(limit.saturating_add(CALL_MARGIN));
-                let wish = Wish::of(&record, call, &spec);
-                self.calls.spawn(async move {
-                    // Moved whole, so that whatever ends this task sends a result.
-                    let mut promise = promise;
-                    let outcome = tokio::select! {
-                        biased;
-                        outcome = wish.make(&provider) => outcome,
-                        () = limit => {
-                            Outcome::failed(call, ProviderError::OutcomeUnknown("no answer in time".to_owned()))
-                        }
-                    };
-                    promise.outcome = Some(outcome);
-                });
+                Some(Leaving { wish: Wish::of(&record, call, spec), provider, limit, promise })
             }
             _ => {
                 let error = format!("provider {:?} is not in the configuration", record.provider);
                 promise.outcome = Some(Outcome::failed(call, ProviderError::Unavailable(error)));
+                None
             }
-        }
+        };
         self.in_flight.insert(record.seq, InFlight { record, ticket });
+        leaving
     }
 
     /// Whether a result is that of the call now under way.
@@ -206,7 +235,7 @@ enum Wish {
 }
 
 impl Wish {
-    fn of(record: &Record, call: Call, spec: &Arc<MeetingSpec>) -> Self {
+    fn of(record: &Record, call: Call, spec: &MeetingSpec) -> Self {
         let room_id = || record.occurrence.room.as_ref().map(|room| room.id.clone()).unwrap_or_default();
         match call {
             Call::Create => Self::Create(request(record, spec)),
@@ -237,9 +266,6 @@ fn request(record: &Record, spec: &MeetingSpec) -> RoomRequest {
         ends_at: life.ends_at(),
         closes_at: life.closes_at(&spec.policy),
         closes_at_latest: life.closes_at_latest(&spec.policy),
-        hosts: spec.hosts.clone(),
-        participants: spec.participants.clone(),
-        settings: spec.settings.clone(),
-        passthrough: spec.passthrough.clone(),
+        spec: spec.room.clone(),
     }
 }

@@ -14,8 +14,8 @@ const NOT_CLOSED_AFTER: u32 = 3;
 
 /// One step, to be told once it is durable.
 pub(super) struct Report {
-    before: Record,
-    after: Record,
+    before: Arc<Record>,
+    after: Arc<Record>,
     changes: Vec<Change>,
     failure: Option<(&'static str, FailureKind, DateTime<Utc>)>,
     was_updated: bool,
@@ -25,8 +25,8 @@ pub(super) struct Report {
 
 impl Report {
     pub(super) fn new(
-        before: Record,
-        after: &Record,
+        before: Arc<Record>,
+        after: Arc<Record>,
         changes: Vec<Change>,
         event: &Event,
         spec: Arc<MeetingSpec>,
@@ -42,7 +42,7 @@ impl Report {
         };
         let failure = failure.map(|(call, failure)| (call, failure.kind, failure.retry_at));
         let was_updated = matches!(event, Event::Answered(Answer::Update(Ok(_))));
-        Self { before, after: after.clone(), changes, failure, was_updated, spec, wall }
+        Self { before, after, changes, failure, was_updated, spec, wall }
     }
 
     /// Brings the number of occurrences that are not over up to date.

@@ -6,11 +6,14 @@ use super::report::{self, Report};
 use super::{Engine, IDLE_PAUSE, INTAKE, LONGEST_NAP, TURN_SIZE, lane};
 use crate::lifecycle::{self, Call, Event, State};
 use crate::seeded_bug::{Bug, is_on};
-use crate::store::{Batch, DueKey, HistoryEntry, MeetingSpec, Record, StoreError};
+use crate::store::{Batch, Due, DueKey, HistoryEntry, MeetingSpec, Record, StoreError, Update};
 use chrono::{DateTime, Utc};
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// The digits of a marker that tell its time: 48 bits of milliseconds.
+const MARKER_TIME_DIGITS: usize = 12;
 
 /// What a turn gathers before it commits.
 #[derive(Default)]
@@ -19,18 +22,11 @@ pub(super) struct Turn {
     /// What to tell once it is committed.
     pub(super) reports: Vec<Report>,
     /// What to call once it is committed.
-    pub(super) calls: Vec<(Record, Call)>,
+    pub(super) calls: Vec<(Arc<Record>, Call)>,
     /// The occurrences in `batch.updates`.
     pub(super) written: HashSet<i64>,
     /// The results that it deals with.
     pub(super) results: Vec<CallResult>,
-}
-
-impl Turn {
-    /// A turn that brings occurrences in line with a schedule.
-    pub(super) fn of_schedule() -> Self {
-        Self { batch: Batch { is_rescheduling: true, ..Batch::default() }, ..Self::default() }
-    }
 }
 
 impl Engine {
@@ -94,7 +90,7 @@ impl Engine {
     fn gather(&mut self, turn: &mut Turn, ticks: &[i64], reading: Reading) -> Result<(), StoreError> {
         for record in self.load(ticks)? {
             if !turn.written.contains(&record.seq) {
-                self.step(turn, record.clone(), record, &Event::Tick, reading);
+                self.step(turn, Arc::new(record), &Event::Tick, reading);
             }
         }
         self.claim(turn, reading)
@@ -137,7 +133,7 @@ impl Engine {
                 continue;
             }
             let lane = lane(&mut self.lanes, &entry.provider);
-            if !entry.is_planned && !lane.is_free(reading.boot) {
+            if entry.state != State::Planned && !lane.is_free(reading.boot) {
                 ticks.push(entry.key.seq);
             }
             lane.push(&entry);
@@ -154,11 +150,10 @@ impl Engine {
             }
             let Some(in_flight) = self.in_flight.get(&result.seq) else { continue };
             let before = in_flight.record.clone();
-            let record = Record { call: None, ..before.clone() };
-            let answer = self.understand(&result, &record, reading);
+            let answer = self.understand(&result, &before, reading);
             // Its place is free for what this same turn claims.
-            lane(&mut self.lanes, &record.provider).came_back();
-            self.step(turn, before, record, &Event::Answered(answer), reading);
+            lane(&mut self.lanes, &before.provider).came_back();
+            self.step(turn, before, &Event::Answered(answer), reading);
             turn.results.push(result);
         }
     }
@@ -190,7 +185,7 @@ impl Engine {
             || turn.written.contains(&record.seq)
             || record.wake_at.is_none_or(|at| at > reading.now.wall);
         if !is_stale {
-            self.step(turn, record.clone(), record, &Event::Due, reading);
+            self.step(turn, Arc::new(record), &Event::Due, reading);
         }
     }
 
@@ -212,40 +207,37 @@ impl Engine {
         }
     }
 
-    /// Steps one record and notes in the turn what comes of it. `before` is what the store holds.
-    pub(super) fn step(
-        &mut self,
-        turn: &mut Turn,
-        before: Record,
-        record: Record,
-        event: &Event,
-        reading: Reading,
-    ) {
+    /// Steps one record, which is as the store holds it, and notes in the turn what comes of it.
+    pub(super) fn step(&mut self, turn: &mut Turn, before: Arc<Record>, event: &Event, reading: Reading) {
         // A meeting without rules cannot be: they are written with its occurrences.
-        if let Some(spec) = self.specs.get(&record.meeting).cloned() {
-            self.step_by(&spec, turn, before, record, event, reading);
+        if let Some(spec) = self.specs.get(&before.meeting).cloned() {
+            self.step_by(&spec, turn, before, None, event, reading);
         }
     }
 
+    /// As [`Engine::step`], by the rules of `spec`; with `altered`, from what the schedule has made of the record.
     pub(super) fn step_by(
         &mut self,
         spec: &Arc<MeetingSpec>,
         turn: &mut Turn,
-        before: Record,
-        mut record: Record,
+        before: Arc<Record>,
+        altered: Option<&Record>,
         event: &Event,
         reading: Reading,
     ) {
         let wall = reading.now.wall;
-        let transition = lifecycle::step(&record.occurrence, event.clone(), &spec.policy, reading.now);
-        record.occurrence = transition.next;
-        record.wake_at = transition.wake_at;
+        let from = altered.unwrap_or(&before);
+        let transition = lifecycle::step(&from.occurrence, event.clone(), &spec.policy, reading.now);
+        let mut record = from.with(transition.next, transition.wake_at);
+        if matches!(event, Event::Answered(_) | Event::Restarted) {
+            record.call = None;
+        }
+        let mut history = Vec::new();
         if let Some(last) = transition.changes.last() {
             if last.from != last.to || transition.changes.len() > 1 {
                 record.changed_at = wall;
             }
-            turn.batch.history.extend(transition.changes.iter().map(|change| HistoryEntry {
-                seq: record.seq,
+            history.extend(transition.changes.iter().map(|change| HistoryEntry {
                 at: wall,
                 generation: record.occurrence.generation,
                 change: *change,
@@ -257,7 +249,7 @@ impl Engine {
         }
         if let Some(call) = transition.call {
             if call == Call::Create && (record.marker.is_none() || is_on(Bug::MarkerAnew)) {
-                record.marker = Some(self.entropy.token());
+                record.marker = Some(self.marker(wall));
             }
             lane(&mut self.lanes, &record.provider).sent(reading.boot);
             record.call = Some(call);
@@ -274,25 +266,43 @@ impl Engine {
             // provider is busy.
             record.wake_at = Some(since);
         }
-        if record == before {
+        if record == *before {
             return;
         }
-        turn.calls.extend(transition.call.map(|call| (record.clone(), call)));
-        turn.reports.push(Report::new(before, &record, transition.changes, event, spec.clone(), wall));
-        turn.written.insert(record.seq);
-        if !(is_on(Bug::CreateWithoutIntent) && record.call == Some(Call::Create)) {
-            turn.batch.updates.push(record);
+        let after = Arc::new(record);
+        turn.calls.extend(transition.call.map(|call| (after.clone(), call)));
+        turn.reports.push(Report::new(
+            before.clone(),
+            after.clone(),
+            transition.changes,
+            event,
+            spec.clone(),
+            wall,
+        ));
+        turn.written.insert(after.seq);
+        if is_on(Bug::CreateWithoutIntent) && after.call == Some(Call::Create) {
+            return;
         }
+        turn.batch.updates.push(Update { before, after, history });
+    }
+
+    /// A new marker, in the order of time: rooms that are made together stand together in the indexes of those who keep
+    /// them. The 80 random bits behind the milliseconds cannot be guessed (the layout is that of a ULID, in hexadecimal).
+    fn marker(&self, wall: DateTime<Utc>) -> String {
+        let token = self.entropy.token();
+        let random = token.get(MARKER_TIME_DIGITS..).unwrap_or(&token);
+        format!("{:012x}{random}", wall.timestamp_millis() & 0xffff_ffff_ffff)
     }
 
     /// The turn is durable: brings memory in line, tells, and calls. Returns whether more is due at once.
     pub(super) fn committed(&mut self, mut turn: Turn, reading: Reading) -> bool {
+        self.answers_last_turn = turn.results.len();
         for result in turn.results.drain(..) {
             self.in_flight.remove(&result.seq);
         }
         let mut has_more = false;
-        for record in &turn.batch.updates {
-            has_more |= self.written(record, reading.now.wall);
+        for update in &turn.batch.updates {
+            has_more |= self.written(&update.after, reading.now.wall);
         }
         let inserted = turn.batch.inserts.len();
         self.tally.pending += inserted;
@@ -300,14 +310,12 @@ impl Engine {
             report.count(&mut self.tally);
             report.tell(&*self.host);
         }
-        for (record, call) in turn.calls.drain(..) {
-            self.perform(record, call);
-        }
+        self.perform(turn.calls);
         has_more
     }
 
     /// A record was written: queues it where the store's order would not bring it (any more). Returns whether it is due.
-    fn written(&mut self, record: &Record, wall: DateTime<Utc>) -> bool {
+    fn written(&mut self, record: &Arc<Record>, wall: DateTime<Utc>) -> bool {
         if record.call.is_some() {
             if let Some(in_flight) = self.in_flight.get_mut(&record.seq) {
                 in_flight.record.clone_from(record);
@@ -318,13 +326,8 @@ impl Engine {
         let key = DueKey { wake_at, seq: record.seq };
         if key <= self.queued_until {
             let life = &record.occurrence;
-            let is_to_make = matches!(life.state, State::Planned | State::Creating);
-            let due = crate::store::Due {
-                key,
-                provider: record.provider.clone(),
-                is_planned: life.state == State::Planned,
-                deadline: if is_to_make { life.times.starts_at } else { wake_at },
-            };
+            let (state, starts_at) = (life.state, life.times.starts_at);
+            let due = Due { key, provider: record.provider.clone(), state, starts_at };
             lane(&mut self.lanes, &record.provider).push(&due);
         }
         wake_at <= wall

@@ -31,7 +31,7 @@ pub use reason::Reason;
 pub use retry::{RETRY_FIRST, RETRY_LONGEST, backoff};
 pub use state::State;
 pub use step::{Change, Deadline, Now, Transition, step};
-pub use time_rules::{CONFIRM_AFTER, LATE_AFTER};
+pub use time_rules::{CONFIRM_AFTER, LATE_AFTER, urgency};
 
 #[cfg(test)]
 mod tests;

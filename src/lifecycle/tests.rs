@@ -1,5 +1,7 @@
 //! Stories of occurrences, told as the changes that a person would list.
 
+mod boundaries;
+
 use super::*;
 use chrono::{DateTime, TimeDelta, Utc};
 

@@ -21,6 +21,33 @@ pub(super) const FIRST_LOOK_AFTER: TimeDelta = TimeDelta::seconds(30);
 /// A room that was made long ahead is looked at this long before its start.
 const LOOK_BEFORE_START: TimeDelta = TimeDelta::seconds(60);
 
+/// A room that is still to be made goes before whatever else would be due up to so long before its start.
+const HEAD_START: TimeDelta = TimeDelta::minutes(15);
+
+/// Whatever has been due for so long goes before rooms whose creation was tried already.
+const LONGEST_GIVING_WAY: TimeDelta = TimeDelta::minutes(10);
+
+/// Where an occurrence that is due at `wake_at` stands in its provider's queue: the earlier goes first.
+///
+/// Rooms to be made come in the order of their starts, and before looks at rooms that are there: a meeting without a room is
+/// worse than a room not looked at. A look at a room that waits for its start is urgent only when that is near. All
+/// else goes by when it was due, so that nothing waits for ever.
+pub fn urgency(state: State, starts_at: DateTime<Utc>, wake_at: DateTime<Utc>) -> DateTime<Utc> {
+    match state {
+        State::Planned => starts_at - HEAD_START,
+        // Many that are tried again and again would keep all else waiting: they give way to what waits for longer.
+        State::Creating => (starts_at - HEAD_START).max(wake_at - LONGEST_GIVING_WAY),
+        State::Ready => wake_at.max(starts_at - LOOK_BEFORE_START),
+        State::Live
+        | State::Ended
+        | State::Closing
+        | State::Closed
+        | State::Failed
+        | State::Missed
+        | State::Cancelled => wake_at,
+    }
+}
+
 /// Makes every change that the clock asks for.
 pub(super) fn follow_clock(step: &mut Step<'_>) {
     while change_by_time(step) {}

@@ -208,6 +208,8 @@ log_events! {
     INFO ScheduleApplied = "schedule.applied" {
         meetings: u64, added: u64, changed: u64, removed: u64, occurrences_added: u64, moved: u64, cancelled: u64,
     }
+    /// This program has other zone data than the one before: occurrences that begin at another instant by them were moved.
+    INFO ScheduleZoneData = "schedule.zone_data" { before: &'a str, now: &'a str, moved: u64 }
     /// The schedule on disk is not valid and changes nothing: the one before stays in force until it is mended.
     ERROR ScheduleInvalid = "schedule.invalid" { location: &'a str, problems: u64 }
     /// One problem of the schedule on disk.

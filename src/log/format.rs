@@ -17,26 +17,30 @@ pub(super) enum Style {
     Json,
 }
 
-/// Writes every event to standard error, each in one write, so that lines of several threads do not mix.
-#[derive(Debug)]
-pub(super) struct TextLayer {
+/// Hands every event to `write` as one line with its end, so that lines of several threads do not mix.
+pub(super) struct LineLayer<W> {
     style: Style,
+    write: W,
 }
 
-impl TextLayer {
-    pub(super) fn new(style: Style) -> Self {
-        Self { style }
+impl<W: Fn(&str)> LineLayer<W> {
+    pub(super) fn new(style: Style, write: W) -> Self {
+        Self { style, write }
     }
 }
 
-impl<S: Subscriber> Layer<S> for TextLayer {
+/// To standard error, in one write. A reader that went away must not stop the meetings.
+pub(super) fn to_stderr(line: &str) {
+    let _ = std::io::stderr().write_all(line.as_bytes());
+}
+
+impl<S: Subscriber, W: Fn(&str) + 'static> Layer<S> for LineLayer<W> {
     fn on_event(&self, event: &Event<'_>, _context: Context<'_, S>) {
         #[expect(clippy::disallowed_methods, reason = "the log's own time stamp decides nothing")]
         let now = Utc::now();
         let mut line = format_event(self.style, event, now);
         line.push('\n');
-        // A reader that went away must not stop the meetings.
-        let _ = std::io::stderr().write_all(line.as_bytes());
+        (self.write)(&line);
     }
 }
 
@@ -54,7 +58,7 @@ fn format_event(style: Style, event: &Event<'_>, now: DateTime<Utc>) -> String {
             object.insert("level".to_owned(), level.as_str().to_ascii_lowercase().into());
             object.insert("event".to_owned(), name.into());
             object.extend(fields.list.into_iter().map(|(field, value)| (field.to_owned(), value)));
-            serde_json::Value::Object(object).to_string()
+            escape_in_json(serde_json::Value::Object(object).to_string())
         }
         Style::Text { is_coloured } => {
             let paint = |code: &str, text: &str| {
@@ -171,6 +175,25 @@ pub fn escape(text: &str) -> String {
                 let _ = write!(escaped, "\\u{{{:x}}}", u32::from(c));
             }
             c => escaped.push(c),
+        }
+    }
+    escaped
+}
+
+/// JSON without what [`escape`] takes out: it stands in strings only, where `\u` and four digits mean the same. Somebody
+/// reads the log on a terminal in the end.
+fn escape_in_json(json: String) -> String {
+    if !json.chars().any(is_unsafe) {
+        return json;
+    }
+    let mut escaped = String::with_capacity(json.len() + 32);
+    for c in json.chars() {
+        if is_unsafe(c) {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                let _ = write!(escaped, "\\u{unit:04x}");
+            }
+        } else {
+            escaped.push(c);
         }
     }
     escaped

@@ -9,7 +9,7 @@ mod format;
 pub use events::{EventSpec, LogEvent, Time};
 pub use format::{counted, escape, number};
 
-use format::{Style, TextLayer};
+use format::{LineLayer, Style, to_stderr};
 use std::io::IsTerminal as _;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
@@ -42,30 +42,46 @@ impl LogFormat {
 /// Returns `false` when there is no journal to send it to: then it is written as text.
 #[must_use]
 pub fn init(format: LogFormat, verbosity: u8) -> bool {
-    let level = match verbosity {
-        0 => LevelFilter::INFO,
-        1 => LevelFilter::DEBUG,
-        _ => LevelFilter::TRACE,
-    };
-    let filter = Targets::new().with_default(LevelFilter::WARN).with_target(events::TARGET, level);
     let is_terminal = std::io::stderr().is_terminal();
     let is_coloured = is_terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let text = Style::Text { is_coloured };
     let mut is_as_asked = true;
     let layer: Box<dyn Layer<Registry> + Send + Sync> = match format {
-        LogFormat::Pretty => TextLayer::new(text).boxed(),
-        LogFormat::Json => TextLayer::new(Style::Json).boxed(),
+        LogFormat::Pretty => LineLayer::new(text, to_stderr).boxed(),
+        LogFormat::Json => LineLayer::new(Style::Json, to_stderr).boxed(),
         LogFormat::Journald => match tracing_journald::layer() {
             Ok(layer) => layer.with_field_prefix(Some("CONVENED".to_owned())).boxed(),
             Err(_) => {
                 is_as_asked = false;
-                TextLayer::new(text).boxed()
+                LineLayer::new(text, to_stderr).boxed()
             }
         },
     };
     // A second call (tests in one process) keeps the first subscriber.
-    let _ = tracing_subscriber::registry().with(layer.with_filter(filter)).try_init();
+    let _ = tracing_subscriber::registry().with(layer.with_filter(filter(verbosity))).try_init();
     is_as_asked
+}
+
+/// What [`init`] sends to standard error, line by line to `write` instead, without colours; what is for the journal, as text.
+pub fn to_lines(
+    format: LogFormat,
+    verbosity: u8,
+    write: impl Fn(&str) + Send + Sync + 'static,
+) -> impl tracing::Subscriber + Send + Sync {
+    let style = match format {
+        LogFormat::Json => Style::Json,
+        LogFormat::Pretty | LogFormat::Journald => Style::Text { is_coloured: false },
+    };
+    tracing_subscriber::registry().with(LineLayer::new(style, write).with_filter(filter(verbosity)))
+}
+
+fn filter(verbosity: u8) -> Targets {
+    let level = match verbosity {
+        0 => LevelFilter::INFO,
+        1 => LevelFilter::DEBUG,
+        _ => LevelFilter::TRACE,
+    };
+    Targets::new().with_default(LevelFilter::WARN).with_target(events::TARGET, level)
 }
 
 /// systemd sets `JOURNAL_STREAM` to device and inode of the journal's socket: ours, unless somebody redirected it.

@@ -1,9 +1,10 @@
 //! The contract of [`Provider`], as one suite that every driver's tests run against a server on loopback.
 
-use super::{Provider, ProviderError, RoomRequest, Settings};
+use super::{Provider, ProviderError, RoomRequest, RoomSpec, Settings};
 use crate::seams::{BoxFuture, Clock};
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -31,10 +32,11 @@ pub(crate) fn request(marker: &str, now: DateTime<Utc>) -> RoomRequest {
         ends_at,
         closes_at: ends_at + TimeDelta::minutes(5),
         closes_at_latest: ends_at + TimeDelta::minutes(65),
-        hosts: vec!["alice@example.com".to_owned()],
-        participants: Vec::new(),
-        settings: Settings { join_before_host: Some(true), ..Settings::default() },
-        passthrough: serde_json::Map::new(),
+        spec: Arc::new(RoomSpec {
+            hosts: vec!["alice@example.com".to_owned()],
+            settings: Settings { join_before_host: Some(true), ..Settings::default() },
+            ..RoomSpec::default()
+        }),
     }
 }
 

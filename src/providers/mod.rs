@@ -13,6 +13,7 @@ pub use crate::lifecycle::{Room, Sight};
 use crate::seams::BoxFuture;
 use chrono::{DateTime, TimeDelta, Utc};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// One configured account on one service.
 ///
@@ -64,8 +65,8 @@ pub trait Provider: Send + Sync {
 /// What the room should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RoomRequest {
-    /// Our mark in the remote object, by which the room can be found again: 32 hexadecimal digits, random, one for
-    /// each generation of an occurrence's room.
+    /// Our mark in the remote object, by which the room can be found again: 32 hexadecimal digits that nobody can guess,
+    /// one for each generation of an occurrence's room.
     pub marker: String,
     /// The occurrence's title, at most 200 characters, without control characters.
     pub title: String,
@@ -78,6 +79,13 @@ pub struct RoomRequest {
     /// The latest instant to which extensions could move `closes_at`: a service that closes rooms by itself must not
     /// do so earlier.
     pub closes_at_latest: DateTime<Utc>,
+    /// What all rooms of the meeting have in common.
+    pub spec: Arc<RoomSpec>,
+}
+
+/// What all rooms of a meeting have in common: one value for all occurrences.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct RoomSpec {
     /// Who leads the meeting: addresses or ids, in the vendor's terms.
     pub hosts: Vec<String>,
     /// Who is invited.

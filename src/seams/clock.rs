@@ -2,7 +2,13 @@
 
 use super::BoxFuture;
 use chrono::{DateTime, Utc};
+use rustix::time::{
+    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
+};
+use std::os::fd::OwnedFd;
 use std::time::Duration;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 /// The wall clock, the boot clock, and waiting.
 pub trait Clock: Send + Sync {
@@ -24,6 +30,16 @@ pub trait Clock: Send + Sync {
     /// # Cancel safety
     /// Dropping the future cancels the wait.
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()>;
+
+    /// Waits until the wall clock shows `at`, as exactly as the clock can, but no longer than `at_most`, whatever becomes of
+    /// the wall clock. Returns at once when `at` is past, and perhaps earlier when the wall clock is set. Whoever waits
+    /// looks at [`Clock::wall`] again.
+    ///
+    /// # Cancel safety
+    /// Dropping the future cancels the wait.
+    fn wait_until(&self, at: DateTime<Utc>, at_most: Duration) -> BoxFuture<'static, ()> {
+        self.sleep((at - self.wall()).to_std().unwrap_or_default().min(at_most))
+    }
 }
 
 /// The machine's clocks.
@@ -49,5 +65,58 @@ impl Clock for SystemClock {
 
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
         Box::pin(tokio::time::sleep(duration))
+    }
+
+    /// The runtime's timers tick in milliseconds and know nothing of the wall clock. The kernel's go by it to a fraction of a
+    /// millisecond, and end at once when it is set or has gone on through a suspend. Needs a runtime with I/O.
+    fn wait_until(&self, at: DateTime<Utc>, at_most: Duration) -> BoxFuture<'static, ()> {
+        let left = (at - self.wall()).to_std().unwrap_or_default().min(at_most);
+        Box::pin(async move {
+            if left.is_zero() {
+                return;
+            }
+            // Should the clock be set before the timer stands, or there be no descriptor to spare.
+            let at_the_latest = tokio::time::sleep(left);
+            let alarm = async {
+                match alarm(at) {
+                    Ok(alarm) if alarm.readable().await.is_ok() => {}
+                    Ok(_) | Err(_) => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                () = alarm => {}
+                () = at_the_latest => {}
+            }
+        })
+    }
+}
+
+/// Becomes readable when the wall clock shows `at`, and when it is set.
+#[expect(
+    deprecated,
+    reason = "its successor needs unsafe code; an owned descriptor is what that asks to be promised"
+)]
+fn alarm(at: DateTime<Utc>) -> std::io::Result<AsyncFd<OwnedFd>> {
+    let timer = timerfd_create(TimerfdClockId::Realtime, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
+    let at = Timespec { tv_sec: at.timestamp(), tv_nsec: at.timestamp_subsec_nanos().into() };
+    let once = Itimerspec { it_interval: Timespec { tv_sec: 0, tv_nsec: 0 }, it_value: at };
+    timerfd_settime(&timer, TimerfdTimerFlags::ABSTIME | TimerfdTimerFlags::CANCEL_ON_SET, &once)?;
+    AsyncFd::with_interest(timer, Interest::READABLE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_is_bounded_whatever_the_wall_clock_shows() {
+        // The wall clock was set back by a day since `at` was reckoned: only the bound ends this.
+        let at = SystemClock.wall() + chrono::TimeDelta::days(1);
+        let begin = tokio::time::Instant::now();
+        SystemClock.wait_until(at, Duration::from_secs(15)).await;
+        assert_eq!(begin.elapsed().as_secs(), 15);
+        SystemClock.wait_until(SystemClock.wall() - chrono::TimeDelta::days(1), Duration::MAX).await;
+        assert_eq!(begin.elapsed().as_secs(), 15);
     }
 }

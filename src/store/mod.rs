@@ -15,9 +15,10 @@ pub use lock::{StoreLock, StoreLockError};
 pub use record::{MeetingSpec, Record, StoredMeeting};
 pub use sqlite::SqliteStore;
 
-use crate::lifecycle::{Call, Change};
+use crate::lifecycle::{Call, Change, State};
 use chrono::{DateTime, Utc};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Where in the order of deadlines something stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,17 +41,15 @@ pub struct Due {
     pub key: DueKey,
     /// The provider's name.
     pub provider: String,
-    /// It is still planned: all that is to be done is to create its room.
-    pub is_planned: bool,
-    /// By when it should be done: the start for a room that is to be made, else the instant at which it was due.
-    pub deadline: DateTime<Utc>,
+    /// Where it stands.
+    pub state: State,
+    /// Its scheduled start.
+    pub starts_at: DateTime<Utc>,
 }
 
 /// One line of an occurrence's history.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HistoryEntry {
-    /// The occurrence's number in the store.
-    pub seq: i64,
     /// When.
     pub at: DateTime<Utc>,
     /// The generation after the change.
@@ -61,6 +60,17 @@ pub struct HistoryEntry {
     pub detail: Option<String>,
 }
 
+/// What becomes of one occurrence.
+#[derive(Debug, Clone)]
+pub struct Update {
+    /// What the store holds: only what differs from it is written.
+    pub before: Arc<Record>,
+    /// What it holds from then on.
+    pub after: Arc<Record>,
+    /// Lines of history, in order.
+    pub history: Vec<HistoryEntry>,
+}
+
 /// Everything that one turn changes.
 #[derive(Debug, Default)]
 pub struct Batch {
@@ -68,12 +78,8 @@ pub struct Batch {
     pub meetings: Vec<StoredMeeting>,
     /// New occurrences; `seq` is given by the store.
     pub inserts: Vec<Record>,
-    /// Occurrences to overwrite.
-    pub updates: Vec<Record>,
-    /// The updates may also change what a life leaves alone: identity, provider, title and scheduled times.
-    pub is_rescheduling: bool,
-    /// Lines of history.
-    pub history: Vec<HistoryEntry>,
+    /// Occurrences to change.
+    pub updates: Vec<Update>,
     /// Values to keep by key; `None` drops one.
     pub meta: Vec<(&'static str, Option<String>)>,
 }
@@ -81,11 +87,7 @@ pub struct Batch {
 impl Batch {
     /// Nothing to write.
     pub fn is_empty(&self) -> bool {
-        self.meetings.is_empty()
-            && self.inserts.is_empty()
-            && self.updates.is_empty()
-            && self.history.is_empty()
-            && self.meta.is_empty()
+        self.meetings.is_empty() && self.inserts.is_empty() && self.updates.is_empty() && self.meta.is_empty()
     }
 }
 
@@ -115,6 +117,9 @@ pub trait Store: Send {
 
     /// How many occurrences are not over, and how many of those have a room.
     fn counts(&mut self) -> Result<Counts, StoreError>;
+
+    /// What would be cancelled with a meeting, with at most `examples` examples.
+    fn cancellable(&mut self, meeting: &str, examples: usize) -> Result<Cancellable, StoreError>;
 
     /// The value kept under `key`.
     fn meta(&mut self, key: &str) -> Result<Option<String>, StoreError>;
@@ -154,6 +159,15 @@ pub struct Counts {
     pub pending: usize,
     /// Those of them that have a room, or may have one.
     pub with_room: usize,
+}
+
+/// What would be cancelled with a meeting.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Cancellable {
+    /// How many occurrences, and how many of those have a room.
+    pub counts: Counts,
+    /// Identities of some that have a room.
+    pub examples: Vec<String>,
 }
 
 /// Why the store could not do what it was asked.

@@ -1,8 +1,9 @@
 //! What the store keeps of an occurrence and of a meeting.
 
 use crate::lifecycle::{Call, Occurrence, Policy};
-use crate::providers::{Participant, Settings};
+use crate::providers::RoomSpec;
 use chrono::{DateTime, Utc};
+use std::sync::Arc;
 
 /// One occurrence as the store keeps it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +30,24 @@ pub struct Record {
     pub changed_at: DateTime<Utc>,
 }
 
+impl Record {
+    /// The same with another life, and when it is due.
+    pub(crate) fn with(&self, occurrence: Occurrence, wake_at: Option<DateTime<Utc>>) -> Self {
+        Self {
+            seq: self.seq,
+            id: self.id.clone(),
+            meeting: self.meeting.clone(),
+            provider: self.provider.clone(),
+            title: self.title.clone(),
+            marker: self.marker.clone(),
+            occurrence,
+            wake_at,
+            call: self.call,
+            changed_at: self.changed_at,
+        }
+    }
+}
+
 /// One meeting as last applied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredMeeting {
@@ -50,12 +69,6 @@ pub struct MeetingSpec {
     pub title: String,
     /// The rules.
     pub policy: Policy,
-    /// Who leads.
-    pub hosts: Vec<String>,
-    /// Who is invited.
-    pub participants: Vec<Participant>,
-    /// Portable settings.
-    pub settings: Settings,
-    /// Settings for the provider's kind.
-    pub passthrough: serde_json::Map<String, serde_json::Value>,
+    /// People and settings, handed to the driver with each room.
+    pub room: Arc<RoomSpec>,
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::lifecycle::{Occurrence, OnRemoved, Policy, Reason, Room, State, Times, Verdict};
-use crate::providers::Settings;
+use crate::providers::{RoomSpec, Settings};
 use chrono::TimeDelta;
 use rusqlite::Connection;
 
@@ -25,10 +25,11 @@ fn meeting(id: &str) -> StoredMeeting {
     let spec = MeetingSpec {
         title: "Stand-up".to_owned(),
         policy,
-        hosts: vec!["alice@example.com".to_owned()],
-        participants: Vec::new(),
-        settings: Settings { mute_on_entry: Some(true), ..Settings::default() },
-        passthrough: serde_json::Map::new(),
+        room: Arc::new(RoomSpec {
+            hosts: vec!["alice@example.com".to_owned()],
+            settings: Settings { mute_on_entry: Some(true), ..Settings::default() },
+            ..RoomSpec::default()
+        }),
     };
     StoredMeeting { id: id.to_owned(), fingerprint: [7; 32], is_removed: false, spec }
 }
@@ -60,6 +61,15 @@ fn filled(count: i64) -> SqliteStore {
 
 fn everything(store: &mut SqliteStore) -> Vec<Record> {
     store.of_meeting("standup", DateTime::UNIX_EPOCH).unwrap()
+}
+
+fn difference(before: &Record, after: &Record) -> Update {
+    Update { before: Arc::new(before.clone()), after: Arc::new(after.clone()), history: Vec::new() }
+}
+
+fn update(store: &mut SqliteStore, changes: &[(&Record, &Record)]) -> Result<(), StoreError> {
+    let updates = changes.iter().map(|(before, after)| difference(before, after)).collect();
+    store.commit(&Batch { updates, ..Batch::default() })
 }
 
 #[test]
@@ -94,8 +104,8 @@ fn every_field_comes_back_as_it_was_written() {
         last_error: Some("no answer".to_owned()),
         ..full.occurrence
     };
-    let rescheduled = Batch { updates: vec![full.clone()], is_rescheduling: true, ..Batch::default() };
-    store.commit(&rescheduled).unwrap();
+    let before = everything(&mut store).remove(0);
+    update(&mut store, &[(&before, &full)]).unwrap();
     assert_eq!(store.load(&[full.seq]).unwrap(), [full.clone()]);
     assert_eq!(store.by_id(&["standup@0".to_owned(), "other".to_owned()]).unwrap(), [full]);
     assert_eq!(store.meetings().unwrap(), [meeting("standup")]);
@@ -110,7 +120,7 @@ fn what_is_due_comes_in_order_and_once() {
     let wakes: Vec<_> = first.iter().chain(&rest).map(|due| due.key.wake_at).collect();
     let expected: Vec<_> = (0..5).map(|n| start() - TimeDelta::minutes(15 - n)).collect();
     assert_eq!(wakes, expected);
-    assert_eq!(first[0].deadline, start(), "a room that is to be made is due by the start");
+    assert_eq!((first[0].state, first[0].starts_at), (State::Planned, start()));
     assert_eq!(store.next_due(rest[1].key).unwrap(), Some(start() - TimeDelta::minutes(10)));
 }
 
@@ -123,7 +133,7 @@ fn a_batch_that_fails_has_changed_nothing() {
     let mut bad = before[1].clone();
     // Live without a room: the schema refuses it.
     bad.occurrence.state = State::Live;
-    let error = store.commit(&Batch { updates: vec![good, bad], ..Batch::default() }).unwrap_err();
+    let error = update(&mut store, &[(&before[0], &good), (&before[1], &bad)]).unwrap_err();
     assert!(matches!(error, StoreError::Database { .. }), "{error}");
     assert_eq!(everything(&mut store), before);
 }
@@ -131,34 +141,45 @@ fn a_batch_that_fails_has_changed_nothing() {
 #[test]
 fn a_room_belongs_to_one_occurrence() {
     let mut store = filled(2);
-    let ready = everything(&mut store).into_iter().map(|mut record| {
+    let before = everything(&mut store);
+    let mut ready = before.clone();
+    for record in &mut ready {
         record.occurrence.state = State::Ready;
         record.occurrence.room =
             Some(Room { id: "same".to_owned(), join_url: "https://example.com".to_owned(), host_url: None });
-        record
-    });
-    let batch = Batch { updates: ready.collect(), ..Batch::default() };
-    assert!(store.commit(&batch).is_err());
+    }
+    assert!(update(&mut store, &[(&before[0], &ready[0]), (&before[1], &ready[1])]).is_err());
 }
 
 #[test]
 fn what_is_over_is_pruned_with_its_history_and_its_meeting() {
     let mut store = filled(2);
-    let mut records = everything(&mut store);
+    let before = everything(&mut store);
+    let mut records = before.clone();
     for record in &mut records {
         record.occurrence.state = State::Closed;
         record.wake_at = None;
     }
     records[1].changed_at = start() + TimeDelta::days(1);
-    let change = Change { from: State::Closing, to: State::Closed, reason: Reason::SeenClosed };
-    let history = records
+    let line = HistoryEntry {
+        at: start(),
+        generation: 0,
+        change: Change { from: State::Closing, to: State::Closed, reason: Reason::SeenClosed },
+        detail: None,
+    };
+    let updates = before
         .iter()
-        .map(|r| HistoryEntry { seq: r.seq, at: r.changed_at, generation: 0, change, detail: None })
-        .collect();
+        .zip(&records)
+        .map(|(before, after)| Update { history: vec![line.clone(); 2], ..difference(before, after) });
     let removed = StoredMeeting { is_removed: true, ..meeting("standup") };
-    store.commit(&Batch { meetings: vec![removed], updates: records, history, ..Batch::default() }).unwrap();
+    store.commit(&Batch { meetings: vec![removed], updates: updates.collect(), ..Batch::default() }).unwrap();
+    // The second batch of lines continues the chain of the first.
+    let more = Update { history: vec![line], ..difference(&records[0], &records[0]) };
+    store.commit(&Batch { updates: vec![more], ..Batch::default() }).unwrap();
+    assert_eq!(store.number("SELECT count(*) FROM history"), 5);
 
     assert_eq!(store.prune(start() + TimeDelta::hours(1), 100).unwrap(), 1);
+    assert_eq!(store.number("SELECT count(*) FROM history"), 2);
     assert_eq!(everything(&mut store).len(), 1);
     assert_eq!(store.meetings().unwrap().len(), 1, "it still has an occurrence");
     assert_eq!(store.prune(start() + TimeDelta::days(2), 100).unwrap(), 1);
@@ -237,19 +258,21 @@ fn the_second_daemon_is_told_who_the_first_is() {
 #[test]
 fn what_was_in_a_call_is_known_after_a_restart() {
     let mut store = filled(3);
-    let mut record = everything(&mut store).remove(1);
+    let before = everything(&mut store).remove(1);
+    let mut record = before.clone();
+    record.occurrence.state = State::Creating;
     record.call = Some(Call::Create);
-    store.commit(&Batch { updates: vec![record.clone()], ..Batch::default() }).unwrap();
+    update(&mut store, &[(&before, &record)]).unwrap();
     assert_eq!(store.interrupted().unwrap(), [record.seq]);
 }
 
 #[test]
-fn the_queues_are_read_from_the_index_alone_and_from_where_they_ended() {
+fn the_queues_are_read_by_the_index_and_from_where_they_ended() {
     let store = filled(3);
-    for sql in [sqlite::DUE, sqlite::NEXT_DUE] {
-        let plan = store.explain(sql);
-        let searches: Vec<&str> = plan.lines().filter(|line| line.contains("occurrences")).collect();
-        assert!(searches.iter().all(|line| line.contains("COVERING INDEX occurrences_by_wake")), "{plan}");
-        assert!(plan.contains("(wake_at_ms=? AND seq>?)") && !plan.contains("TEMP B-TREE"), "{plan}");
+    for [same, later] in [sqlite::DUE, sqlite::NEXT_DUE] {
+        let (same, later) = (store.explain(same), store.explain(later));
+        assert!(same.contains("INDEX occurrences_by_wake (wake_at_ms=? AND rowid>?)"), "{same}");
+        assert!(later.contains("INDEX occurrences_by_wake (wake_at_ms>?"), "{later}");
+        assert!(!same.contains("TEMP B-TREE") && !later.contains("TEMP B-TREE"), "{same} {later}");
     }
 }

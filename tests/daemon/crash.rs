@@ -1,16 +1,15 @@
 //! Killed at any moment, the daemon neither doubles nor forgets a room.
 
+use crate::elsewhere;
 use crate::support::{Place, rooms_due_now};
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{HeaderMap, Method, Request, StatusCode, Uri};
-use axum::response::{IntoResponse, Response};
-use convened::meeting_service::{MeetingService, ServiceSettings};
-use convened::seams::{SystemClock, SystemEntropy};
+use axum::http::{HeaderMap, Method, Uri};
+use axum::response::Response;
+use convened::meeting_service::MeetingService;
 use secrecy::ExposeSecret as _;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
-use tower::ServiceExt as _;
 
 const MEETINGS: usize = 60;
 const KILLS: usize = 25;
@@ -22,7 +21,7 @@ struct Counted {
     rooms_by_title: Arc<Mutex<BTreeMap<String, BTreeSet<String>>>>,
 }
 
-async fn pass_on(
+async fn door(
     State(counted): State<Counted>,
     method: Method,
     uri: Uri,
@@ -36,14 +35,7 @@ async fn pass_on(
         let text = |key: &str| asked[key].as_str().unwrap_or_default().to_owned();
         counted.rooms_by_title.lock().unwrap().entry(text("roomName")).or_default().insert(text("roomUuid"));
     }
-    let mut request = Request::builder().method(method).uri(uri);
-    if let Some(all) = request.headers_mut() {
-        *all = headers;
-    }
-    match request.body(axum::body::Body::from(body)) {
-        Ok(request) => counted.service.router().oneshot(request).await.into_response(),
-        Err(_) => StatusCode::BAD_REQUEST.into_response(),
-    }
+    elsewhere::pass_on(&counted.service, method, uri, headers, body).await
 }
 
 #[test]
@@ -51,14 +43,9 @@ fn killed_while_rooms_are_made_it_doubles_and_forgets_none() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let folder = tempfile::tempdir().unwrap();
     let (address, counted) = runtime.block_on(async {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let path = folder.path().join(MeetingService::FILE_NAME);
-        let settings = ServiceSettings::new(format!("http://{address}"));
-        let service =
-            MeetingService::open(&path, Arc::new(SystemClock), Arc::new(SystemEntropy), settings).unwrap();
+        let (service, listener, address) = elsewhere::open(folder.path()).await;
         let counted = Counted { service, rooms_by_title: Arc::default() };
-        let router = axum::Router::new().fallback(pass_on).with_state(counted.clone());
+        let router = axum::Router::new().fallback(door).with_state(counted.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         (address, counted)
     });

@@ -14,12 +14,14 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// A folder with a schedule and a state, and the programs that work there.
 pub(crate) struct Place {
     pub(crate) folder: tempfile::TempDir,
+    /// What the programs have in their environment besides.
+    pub(crate) environment: Vec<(&'static str, std::ffi::OsString)>,
 }
 
 impl Place {
     /// With this schedule, after a [daemon] table that keeps everything in the folder.
     pub(crate) fn new(schedule: &str) -> Self {
-        let place = Self { folder: tempfile::tempdir().unwrap() };
+        let place = Self { folder: tempfile::tempdir().unwrap(), environment: Vec::new() };
         place.write(schedule);
         place
     }
@@ -49,6 +51,7 @@ impl Place {
         {
             command.env_remove(name);
         }
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
     }
 
@@ -73,7 +76,12 @@ impl Place {
 
     /// Starts the daemon.
     pub(crate) fn start(&self) -> Daemon {
-        let mut command = self.command(&["run", "--log", "json", "-vv"]);
+        self.start_with(&["run", "--log", "json", "-vv"])
+    }
+
+    /// Starts the daemon with these arguments.
+    pub(crate) fn start_with(&self, arguments: &[&str]) -> Daemon {
+        let mut command = self.command(arguments);
         let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let (lines, log) = channel();
         let stderr = BufReader::new(child.stderr.take().unwrap());
@@ -116,6 +124,23 @@ impl Daemon {
             }
             self.unmatched.push(line);
         }
+    }
+
+    /// Waits for a line of text with `part` in it.
+    pub(crate) fn wait_for_text(&mut self, part: &str) {
+        loop {
+            let Ok(line) = self.log.recv_timeout(PATIENCE) else {
+                panic!("no {part:?} came; the log:\n{}", self.seen.join("\n"));
+            };
+            self.seen.push(line);
+            if self.seen.last().is_some_and(|line| line.contains(part)) {
+                return;
+            }
+        }
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     pub(crate) fn signal(&self, name: &str) {

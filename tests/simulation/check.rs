@@ -9,7 +9,7 @@ use crate::timetable::{Entry, Key, Which};
 use crate::world::{Happening, State, World};
 use convened::lifecycle::{Call, Change, Reason, State as Stage};
 use convened::log::LogEvent;
-use convened::store::{Batch, Record};
+use convened::store::{Batch, Record, Update};
 use std::sync::Arc;
 
 /// What the daemon has committed about an occurrence, as far as it is judged.
@@ -86,12 +86,12 @@ impl State {
         let by_room = self.seq_of_room.get(&(ask.which as usize, ask.target.clone()));
         let seq = self.seq_of_marker.get(&ask.target).or(by_room).copied();
         let Some((seq, seen)) = seq.and_then(|seq| Some((seq, self.seen.get(&seq)?.clone()))) else {
-            self.violate(format!("I9 a call for {} that nothing committed asks for", ask.target));
+            self.violate(&format!("I9 a call for {} that nothing committed asks for", ask.target));
             return (None, call_of(ask, None));
         };
         let call = call_of(ask, seen.call);
         if seen.call != Some(call) {
-            self.violate(format!(
+            self.violate(&format!(
                 "I9 {} of {:?} is sent, and {:?} is committed",
                 call.as_str(),
                 seen.key,
@@ -109,16 +109,16 @@ impl State {
             && self.pending.is_none()
             && self.calm_since(seen.key).is_some_and(|calm| calm + SECOND < now)
         {
-            self.violate(format!("I8 {} of {:?} in state {}", call.as_str(), seen.key, seen.stage));
+            self.violate(&format!("I8 {} of {:?} in state {}", call.as_str(), seen.key, seen.stage));
         }
         let under_way = self.under_way.entry(seq).or_insert(0);
         *under_way += 1;
         if *under_way > 1 {
-            self.violate(format!("I9 two calls at once for {:?}", seen.key));
+            self.violate(&format!("I9 two calls at once for {:?}", seen.key));
         }
         let (until, blocked_node, since) = self.blocked[ask.which as usize];
         if blocked_node == node.number && now > since + 100 && now + 1_500 < until && self.trouble <= until {
-            self.violate(format!(
+            self.violate(&format!(
                 "I13 {} is asked {} ms before it wants to be",
                 ask.which.name(),
                 until - now
@@ -130,7 +130,7 @@ impl State {
             if sent.len() > usize::try_from(limit).unwrap() {
                 let first = sent.pop_front().unwrap_or(0);
                 if now - first < MINUTE - 100 {
-                    self.violate(format!("I13 more than {limit} calls a minute for {}", ask.which.name()));
+                    self.violate(&format!("I13 more than {limit} calls a minute for {}", ask.which.name()));
                 }
             }
         }
@@ -144,11 +144,13 @@ impl State {
         for record in &batch.inserts {
             self.check_times(record);
         }
-        for record in &batch.updates {
-            let changes =
-                batch.history.iter().filter(|entry| entry.seq == record.seq).map(|entry| entry.change);
-            let changes: Vec<Change> = changes.collect();
-            self.check_update(record, &changes, batch.is_rescheduling);
+        for update in &batch.updates {
+            let Update { before, after, history } = update;
+            let changes: Vec<Change> = history.iter().map(|entry| entry.change).collect();
+            // By a schedule, or by the horizon that has come to where an edit had moved something.
+            let is_rescheduling =
+                !batch.meetings.is_empty() || before.occurrence.times != after.occurrence.times;
+            self.check_update(after, &changes, is_rescheduling);
             if self.is_over {
                 return;
             }
@@ -172,7 +174,7 @@ impl State {
             [pending, self.expected.times(key)].contains(&given)
         });
         if !is_right {
-            self.violate(format!("I22 {} is planned at {}", record.id, times.starts_at));
+            self.violate(&format!("I22 {} is planned at {}", record.id, times.starts_at));
         }
     }
 
@@ -221,18 +223,18 @@ impl State {
             if let Some(other) = owner.filter(|owner| *owner != record.seq)
                 && self.seen.get(&other).is_some_and(|other| !other.stage.is_final())
             {
-                self.violate(format!("I1 {} has the room of another occurrence", record.id));
+                self.violate(&format!("I1 {} has the room of another occurrence", record.id));
             }
         }
         if let Some(before) = &before {
             if seen.generation < before.generation {
-                self.violate(format!("I7 the generation of {} falls", record.id));
+                self.violate(&format!("I7 the generation of {} falls", record.id));
             }
             if !is_rescheduling && seen.stage != Stage::Planned && seen.extended < before.extended {
-                self.violate(format!("I4 {} loses its extension", record.id));
+                self.violate(&format!("I4 {} loses its extension", record.id));
             }
             if before.stage.is_final() && !is_rescheduling && seen.stage != before.stage {
-                self.violate(format!("I7 {} was over and is {}", record.id, seen.stage));
+                self.violate(&format!("I7 {} was over and is {}", record.id, seen.stage));
             }
         }
         let is_early = matches!(life.state, Stage::Planned | Stage::Creating | Stage::Ready | Stage::Live);
@@ -268,7 +270,7 @@ impl State {
         let now = self.now();
         let id = &record.id;
         if !is_rescheduling && !is_step_onward(change) {
-            self.violate(format!("I7 {id}: {} -> {} ({})", change.from, change.to, change.reason));
+            self.violate(&format!("I7 {id}: {} -> {} ({})", change.from, change.to, change.reason));
         }
         let room_id = before.and_then(|before| before.room.as_ref()).or(seen.room.as_ref());
         let room = room_id
@@ -280,14 +282,14 @@ impl State {
         match (change.to, change.reason) {
             (Stage::Closing, Reason::Empty | Reason::CloseDelayOver | Reason::ExtensionUsedUp) => {
                 if now < closes_at - TOLERANCE {
-                    self.violate(format!("I4 {id} is closed {} s early", (closes_at - now) / SECOND));
+                    self.violate(&format!("I4 {id} is closed {} s early", (closes_at - now) / SECOND));
                 }
                 if change.reason == Reason::Empty && is_occupied {
-                    self.violate(format!("I4 {id} is closed as empty with people in it"));
+                    self.violate(&format!("I4 {id} is closed as empty with people in it"));
                 }
                 let has_more = seen.extend_most.is_some_and(|most| seen.extended < most);
                 if has_more && is_occupied && self.pending.is_none() {
-                    self.violate(format!("I4 {id} is closed with people in it and an extension left"));
+                    self.violate(&format!("I4 {id} is closed with people in it and an extension left"));
                 }
             }
             (Stage::Closing, Reason::Removed) => {
@@ -301,26 +303,26 @@ impl State {
                     .or_else(|| self.shelf.get(&seen.key?.meeting))
                     .is_none_or(|e| e.is_closed_on_removal);
                 if is_given && self.pending.is_none() {
-                    self.violate(format!("I4 {id} is closed as removed and stands in the schedule"));
+                    self.violate(&format!("I4 {id} is closed as removed and stands in the schedule"));
                 }
                 if is_occupied && !is_to_be_closed && !is_rescheduling {
-                    self.violate(format!("I4 {id} was removed and is closed with people in it"));
+                    self.violate(&format!("I4 {id} was removed and is closed with people in it"));
                 }
             }
-            (Stage::Closing | Stage::Failed | Stage::Missed, Reason::WindowOver) => {
-                if now < seen.ends_at - TOLERANCE {
-                    self.violate(format!("I4 {id} is given up {} s early", (seen.ends_at - now) / SECOND));
-                }
+            (Stage::Closing | Stage::Failed | Stage::Missed, Reason::WindowOver)
+                if now < seen.ends_at - TOLERANCE =>
+            {
+                self.violate(&format!("I4 {id} is given up {} s early", (seen.ends_at - now) / SECOND));
             }
             (Stage::Creating, Reason::RoomGone) if room.as_ref().is_some_and(|room| room.is_open) => {
-                self.violate(format!("I2 {id} is made again, and its room is open"));
+                self.violate(&format!("I2 {id} is made again, and its room is open"));
             }
             (to, _)
                 if to.is_final()
                     && change.from != Stage::Planned
                     && room.as_ref().is_some_and(|room| room.is_open) =>
             {
-                self.violate(format!("I5 {id} is {to} and its room is open"));
+                self.violate(&format!("I5 {id} is {to} and its room is open"));
             }
             _ => {}
         }
@@ -333,13 +335,13 @@ impl State {
         self.note("opened", index as u64);
         self.say(|| format!("{} {} opens", self.rooms.all[index].which.name(), self.rooms.all[index].id));
         let Some(key) = self.key_of(index) else {
-            self.violate("I6 a room that belongs to nothing".to_owned());
+            self.violate("I6 a room that belongs to nothing");
             return;
         };
         let rooms = self.open_of_key.entry(key).or_default();
         rooms.push(index);
         if rooms.len() > 1 {
-            self.violate(format!("I2 {key:?} has two open rooms"));
+            self.violate(&format!("I2 {key:?} has two open rooms"));
         }
         if self.presence.contains_key(&key) {
             let from = self.presence[&key].0;
@@ -393,7 +395,7 @@ impl State {
             self.put(by, Happening::CheckKey(key));
         } else {
             let stage = seen.map(|seen| seen.stage);
-            self.violate(format!(
+            self.violate(&format!(
                 "I3 {key:?} has no room; it is {stage:?}, and nothing was wrong for {} s",
                 patience / SECOND
             ));
@@ -427,7 +429,7 @@ impl State {
         } else {
             let what = seen.map_or_else(|| "nothing".to_owned(), |seen| seen.stage.to_string());
             let id = room.id.clone();
-            self.violate(format!(
+            self.violate(&format!(
                 "I5 room {id} of {key:?} ({what}) is open {} s past its time",
                 (now - until) / SECOND
             ));
@@ -441,7 +443,7 @@ impl State {
             self.say(|| format!("    {event}"));
         }
         if self.setup.reads_log && event.to_string().contains(crate::seams::ADMIN_SECRET) {
-            self.violate(format!("I20 a secret in {}", event.name()));
+            self.violate(&format!("I20 a secret in {}", event.name()));
         }
         if let LogEvent::MeetingMissed { .. } | LogEvent::MeetingFailed { .. } = event {
             *self.told.entry(event.name()).or_default() += 1;
@@ -458,7 +460,7 @@ impl State {
             let is_late = seen.wake_at.is_some_and(|at| at < now - 3 * MINUTE);
             if is_late && self.calm_since(seen.key).is_some_and(|calm| calm + self.patience(seen.key) < now) {
                 let key = seen.key;
-                self.violate(format!("I19 {key:?} was due and nothing was done about it"));
+                self.violate(&format!("I19 {key:?} was due and nothing was done about it"));
             }
         }
         for index in self.rooms.open.clone() {

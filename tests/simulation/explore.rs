@@ -7,7 +7,7 @@ use crate::scenarios::{NAMES, scenario};
 use crate::setup::Setup;
 use std::process::ExitCode;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// One run, with everything that is asked for.
 pub(crate) fn one(setup: &Setup) -> ExitCode {
@@ -140,7 +140,6 @@ pub(crate) fn tell(setup: &Setup, outcome: &Outcome) {
 pub(crate) struct Work {
     pub(crate) figures: Mutex<Figures>,
     pub(crate) failures: AtomicU64,
-    pub(crate) is_enough: AtomicBool,
 }
 
 /// Failures that are told before the rest is only counted.
@@ -235,7 +234,7 @@ pub(crate) fn random(first_seed: u64, seconds: Option<u64>, meetings: Option<u64
                     let outcome = run(&setup);
                     work.done(&setup, &outcome);
                     // The canary: the same seed, the same trace.
-                    if setup.seed % 20 == 0 && outcome.violation.is_none() {
+                    if setup.seed.is_multiple_of(20) && outcome.violation.is_none() {
                         let again = run(&setup);
                         if again.trace != outcome.trace {
                             println!("seed {} gives another trace the second time", setup.seed);

@@ -4,7 +4,7 @@ use crate::Ms;
 use crate::plan::Fault;
 use crate::rng::Rng;
 use crate::service::{self, Changed};
-use crate::setup::{HOUR, MINUTE, SECOND, Script, draw_entry};
+use crate::setup::{MINUTE, SECOND, Script, draw_entry};
 use crate::timetable::{Key, Timetable, When, Which};
 use crate::world::{Happening, State, World};
 use chrono::{DateTime, Datelike as _};
@@ -340,8 +340,8 @@ impl State {
         match (self.load(), self.file_means.is_some()) {
             (Some(config), true) => self.apply(world, &config, false),
             (None, false) => {}
-            (Some(_), false) => self.violate("I15 half a file was taken for a schedule".to_owned()),
-            (None, true) => self.violate("I15 a good file was refused".to_owned()),
+            (Some(_), false) => self.violate("I15 half a file was taken for a schedule"),
+            (None, true) => self.violate("I15 a good file was refused"),
         }
     }
 
@@ -375,10 +375,10 @@ impl State {
         match outcome {
             Ok(applied) => {
                 if removed * 100 > 50 * before {
-                    self.violate(format!("I16 {removed} of {before} meetings were removed without a word"));
+                    self.violate(&format!("I16 {removed} of {before} meetings were removed without a word"));
                 }
                 if self.is_inspecting && !applied.is_nothing() {
-                    self.violate(format!("I21 the schedule in force changes something: {applied:?}"));
+                    self.violate(&format!("I21 the schedule in force changes something: {applied:?}"));
                 }
                 self.pending = None;
                 if self.expected != pending {
@@ -390,7 +390,7 @@ impl State {
             Err(ApplyError::Held(_)) => {
                 self.pending = None;
                 if self.has_rescheduled {
-                    self.violate("I16 a held schedule changed something".to_owned());
+                    self.violate("I16 a held schedule changed something");
                 }
             }
             Err(ApplyError::Store(_)) => self.put(now + 30 * SECOND, Happening::Reload),
@@ -488,20 +488,17 @@ impl State {
     fn inspect(&mut self, world: &Arc<World>) {
         self.is_inspecting = true;
         if self.is_applying || self.pending.is_some() || self.node.is_none() {
-            self.violate("I21 the world does not come to rest".to_owned());
+            self.violate("I21 the world does not come to rest");
         }
         self.reload(world);
     }
 
     fn end(&mut self) {
         if !self.is_inspecting || self.is_applying {
-            self.violate("I21 the engine does not answer".to_owned());
+            self.violate("I21 the engine does not answer");
         }
         self.check_end();
         self.figures.simulated_ms = self.now() - self.setup.from;
         self.is_over = true;
     }
 }
-
-/// How long before a run's end the world is quiet at least.
-pub(crate) const QUIET: Ms = 2 * HOUR;

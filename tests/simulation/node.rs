@@ -16,7 +16,9 @@ use convened::daemon::assemble::{Assembler, BuiltInService};
 use convened::engine::{Command, Engine, Outside, Schedule};
 use convened::lifecycle::Call;
 use convened::seams::Clock;
-use convened::store::{Batch, Counts, Due, DueKey, Record, SqliteStore, Store, StoreError, StoredMeeting};
+use convened::store::{
+    Batch, Cancellable, Counts, Due, DueKey, Record, SqliteStore, Store, StoreError, StoredMeeting,
+};
 use convened::transport::{DateWitness, Transport, Witnessed};
 use http::Request;
 use std::path::{Path, PathBuf};
@@ -262,7 +264,7 @@ async fn watch_over(node: Arc<Node>, task: tokio::task::JoinHandle<Result<(), St
     match outcome {
         Err(error) if error.is_panic() => {
             if error.into_panic().downcast::<Crash>().is_err() {
-                state.violate("the engine panicked".to_owned());
+                state.violate("the engine panicked");
             }
         }
         // Killed.
@@ -386,6 +388,10 @@ impl Store for SimStore {
 
     fn counts(&mut self) -> Result<Counts, StoreError> {
         self.inner().counts()
+    }
+
+    fn cancellable(&mut self, meeting: &str, examples: usize) -> Result<Cancellable, StoreError> {
+        self.inner().cancellable(meeting, examples)
     }
 
     fn meta(&mut self, key: &str) -> Result<Option<String>, StoreError> {

@@ -137,6 +137,7 @@ pub(crate) fn scenario(name: &str, plan: Plan) -> Option<Setup> {
         housekeep_every: DAY,
         has_dates: false,
         skips_idle_naps: true,
+        has_alarms: true,
         reads_log: false,
         plan: Some(plan),
         is_loud: false,

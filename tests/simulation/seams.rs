@@ -34,41 +34,43 @@ impl Clock for Node {
     }
 
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
-        if duration != LONGEST_NAP {
-            return Box::pin(tokio::time::sleep(duration));
-        }
+        Box::pin(tokio::time::sleep(duration))
+    }
+
+    fn wait_until(&self, at: DateTime<Utc>, at_most: Duration) -> BoxFuture<'static, ()> {
         let next_due = self.next_due.swap(i64::MIN, Ordering::Relaxed);
-        Box::pin(idle(self.world.clone(), next_due))
+        let state = self.world.lock();
+        let may_skip = at_most == LONGEST_NAP
+            && state.setup.skips_idle_naps
+            && next_due != i64::MIN
+            && state.wall_offset == 0
+            && state.now() >= state.naps_until;
+        let left = (at - state.wall()).to_std().unwrap_or_default().min(at_most);
+        let end = match may_skip {
+            true => state.mono(next_due.min(state.now() + 20 * crate::setup::DAY)),
+            false => Instant::now() + left,
+        };
+        let has_alarms = state.setup.has_alarms;
+        drop(state);
+        Box::pin(wait(self.world.clone(), end, has_alarms))
     }
 }
 
-/// The engine's longest nap, again and again until something is due: the turns between would find nothing to do, which is
-/// what [`crate::setup::Setup::skips_idle_naps`] turns off. When somebody touches the clocks, the nap under way is the
-/// last, as it would be.
-async fn idle(world: Arc<World>, next_due: i64) {
+/// The engine's nap. Where nothing is due, and [`crate::setup::Setup::skips_idle_naps`], it is as long as that lasts: the turns
+/// between would find nothing to do. Whoever touches the clocks ends it at once, or, where the machine has no alarms that do,
+/// at the end of the nap that would be under way.
+async fn wait(world: Arc<World>, end: Instant, has_alarms: bool) {
     let begin = Instant::now();
-    let until = {
-        let state = world.lock();
-        let now = state.now();
-        let may_skip = state.setup.skips_idle_naps
-            && next_due != i64::MIN
-            && state.wall_offset == 0
-            && now >= state.naps_until;
-        if may_skip {
-            let wall = now + state.wall_offset;
-            state.mono(now + (next_due - wall).clamp(0, 20 * crate::setup::DAY))
-        } else {
-            begin + LONGEST_NAP
-        }
-    };
     tokio::select! {
         biased;
         () = world.sky.notified() => {
-            let naps = begin.elapsed().as_millis() / LONGEST_NAP.as_millis() + 1;
-            let end = begin + LONGEST_NAP * u32::try_from(naps).unwrap();
-            tokio::time::sleep_until(end.min(until)).await;
+            if !has_alarms {
+                let naps = begin.elapsed().as_millis() / LONGEST_NAP.as_millis() + 1;
+                let nap = begin + LONGEST_NAP * u32::try_from(naps).unwrap();
+                tokio::time::sleep_until(nap.min(end)).await;
+            }
         }
-        () = tokio::time::sleep_until(until) => {}
+        () = tokio::time::sleep_until(end) => {}
     }
 }
 

@@ -73,6 +73,8 @@ pub(crate) struct Setup {
     pub(crate) has_dates: bool,
     /// The engine's naps while nothing is due are not spun through one by one.
     pub(crate) skips_idle_naps: bool,
+    /// The engine is woken when the wall clock is set, and when the machine wakes up.
+    pub(crate) has_alarms: bool,
     /// Every line of the log is searched for secrets.
     pub(crate) reads_log: bool,
     /// These faults and no others strike.
@@ -172,6 +174,7 @@ impl Setup {
             housekeep_every: rng.pick(&[1, 3, 6, 6]) * HOUR,
             has_dates: rng.chance(500_000),
             skips_idle_naps: !rng.chance(20_000),
+            has_alarms: rng.chance(700_000),
             reads_log: rng.chance(60_000),
             plan: None,
             is_loud: false,

@@ -135,7 +135,7 @@ impl Entry {
     fn write(&self, id: u32, text: &mut String) {
         let (first, repeat) = match self.when {
             When::Once(on) => (on, String::new()),
-            When::Weekly(from, days) if days == 0x7f => (from, "repeat = \"FREQ=DAILY\"\n".to_owned()),
+            When::Weekly(from, 0x7f) => (from, "repeat = \"FREQ=DAILY\"\n".to_owned()),
             When::Weekly(from, days) => {
                 let days: Vec<&str> =
                     DAYS.iter().zip(0..).filter(|(_, bit)| days & (1 << bit) != 0).map(|(d, _)| *d).collect();

@@ -27,7 +27,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
 
 /// Something on the agenda.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) enum Happening {
     /// A request reaches its provider.
     Arrives(u64),
@@ -418,7 +418,7 @@ impl State {
         }
     }
 
-    pub(crate) fn violate(&mut self, what: String) {
+    pub(crate) fn violate(&mut self, what: &str) {
         self.say(|| format!("VIOLATION {what}"));
         if self.violation.is_none() {
             let at = DateTime::from_timestamp_millis(self.now()).unwrap();

@@ -1,7 +1,7 @@
 //! What a full queue, a refused commit and the clocks' fine print do to the engine.
 
 use super::world::{Mood, World, at, daily, extending, meeting};
-use crate::lifecycle::State;
+use crate::lifecycle::{State, urgency};
 use crate::providers::ProviderError;
 use crate::schedule::{Repeat, Rule};
 use chrono::TimeDelta;
@@ -140,4 +140,67 @@ async fn a_clock_that_is_years_ahead_for_a_while_neither_fills_the_store_nor_emp
     world.engine.housekeep();
     let tomorrow = format!("d@{}", (at("09:00:00") + TimeDelta::days(30)).format("%Y-%m-%dT%H:%M"));
     assert_eq!(world.state(&tomorrow), State::Planned);
+}
+
+#[test]
+fn a_room_still_to_be_made_goes_before_a_look_at_one_that_waits_for_its_start() {
+    let starts = [at("09:00:00"), at("09:10:00")];
+    let make = starts.map(|starts_at| urgency(State::Creating, starts_at, at("08:45:00")));
+    let look = urgency(State::Ready, starts[0], at("08:45:30"));
+    assert!(make[0] < make[1] && make[1] < look, "{make:?} {look}");
+    // Just before its start a room is looked at before those of much later meetings are made.
+    assert!(look < urgency(State::Planned, at("09:15:00"), at("08:45:00")));
+    // Nothing waits for ever: what is due goes before whatever becomes due a quarter of an hour later.
+    assert!(
+        urgency(State::Live, starts[0], at("09:05:00"))
+            < urgency(State::Planned, at("09:21:00"), at("09:06:00"))
+    );
+}
+
+#[tokio::test]
+async fn a_schedule_without_its_meetings_is_held_before_anything_of_them_is_loaded() {
+    let mut world = World::with([daily("a"), daily("b"), daily("c")]);
+    world.run_until(at("08:50:00")).await;
+    let held = world.apply([daily("a")]).unwrap_err().to_string();
+    assert!(
+        held.starts_with("it would remove 2 meetings and cancel 60 occurrences, 2 of them with a room"),
+        "{held}"
+    );
+    assert!(held.contains("b, c, b@2026-11-23T09:00, c@2026-11-23T09:00"), "{held}");
+    assert_eq!(world.state("b@2026-11-23T09:00"), State::Ready);
+}
+
+#[tokio::test]
+async fn a_refused_room_is_made_by_the_provider_that_the_meeting_gets_then() {
+    let mut world = World::with([meeting("m")]);
+    world.next("create", Mood::Says(ProviderError::Rejected("no".to_owned())));
+    world.run_until(at("08:46:00")).await;
+    assert_eq!(world.state("m"), State::Failed);
+    let mut other = meeting("m");
+    other.provider = "other".to_owned();
+    world.apply([other]).unwrap();
+    assert_eq!(world.record("m").provider, "other");
+}
+
+#[test]
+fn rooms_that_cannot_be_made_keep_no_room_from_being_closed() {
+    let retried = urgency(State::Creating, at("09:00:00"), at("08:59:30"));
+    assert!(urgency(State::Closing, at("08:00:00"), at("08:49:00")) < retried);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_fails_while_an_answer_waits_is_not_tried_without_pause() {
+    let mut world = World::with([meeting("m")]);
+    world.run_until(at("08:44:59")).await;
+    world.pass(TimeDelta::seconds(1), TimeDelta::seconds(1));
+    world.engine.turn();
+    world.break_store(true);
+    for _ in 0..200 {
+        tokio::task::yield_now().await;
+    }
+    assert!(world.engine.turn() >= Duration::from_secs(2), "the answer could not be recorded");
+    assert!(!world.engine.gather_answers().await, "nothing new came: the pause is kept");
+    world.break_store(false);
+    world.run_until(at("08:46:00")).await;
+    assert_eq!(world.state("m"), State::Ready);
 }

@@ -1,8 +1,10 @@
 //! The engine with its real store, against a provider that keeps its own truth.
 
+mod clocks;
 mod limits;
 mod schedule_changes;
 mod world;
+mod zone_data;
 
 use crate::lifecycle::State;
 use crate::providers::ProviderError;

@@ -17,10 +17,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use http::{Method, Request};
 use secrecy::{ExposeSecret as _, SecretString};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -58,8 +58,10 @@ impl Settings {
 
 /// Rooms on a meeting service.
 pub struct Driver {
-    settings: Settings,
     rooms_url: String,
+    /// What goes with every request: it says who we are. `None`: a secret has characters that cannot be sent.
+    headers: Option<HeaderMap>,
+    timeout: Duration,
     transport: Arc<dyn Transport>,
     clock: Arc<dyn Clock>,
     capabilities: Capabilities,
@@ -85,48 +87,62 @@ impl std::fmt::Debug for Driver {
 impl Driver {
     /// A driver for one account. Nothing is sent yet.
     pub fn new(settings: Settings, transport: Arc<dyn Transport>, clock: Arc<dyn Clock>) -> Self {
-        let prefix = settings.prefix.trim_matches('/');
+        let Settings { base_url, prefix, app_id, customer, admin_secret, timeout } = settings;
+        let prefix = prefix.trim_matches('/');
         let rooms_url = format!(
             "{}{}{prefix}/apps/{}/v1/ext/rooms",
-            settings.base_url.trim_end_matches('/'),
+            base_url.trim_end_matches('/'),
             if prefix.is_empty() { "" } else { "/" },
-            percent_encode(&settings.app_id),
+            percent_encode(&app_id),
         );
-        Self { settings, rooms_url, transport, clock, capabilities: capabilities() }
+        let headers = headers(&admin_secret, customer.as_ref());
+        Self { rooms_url, headers, timeout, transport, clock, capabilities: capabilities() }
     }
 
     /// Makes one call and gives the envelope's `data`.
-    async fn call(&self, verb: Verb, path: &str, body: Option<&Value>) -> Result<Value, ProviderError> {
+    async fn call(&self, verb: Verb, path: &str, body: Option<&Wish<'_>>) -> Result<Value, ProviderError> {
         let request = self.request(path, body)?;
-        let answer = self.transport.send(request, self.settings.timeout).await;
+        let answer = self.transport.send(request, self.timeout).await;
         understand(verb, answer, self.clock.wall())
     }
 
-    fn request(&self, path: &str, body: Option<&Value>) -> Result<Request<Bytes>, ProviderError> {
-        let secret = |text: &str| {
-            let mut value = HeaderValue::from_str(text).map_err(|_| {
-                ProviderError::Unauthenticated("a secret has characters that cannot be sent".to_owned())
-            })?;
-            value.set_sensitive(true);
-            Ok(value)
+    fn request(&self, path: &str, body: Option<&Wish<'_>>) -> Result<Request<Bytes>, ProviderError> {
+        let headers = self.headers.as_ref().ok_or_else(|| {
+            ProviderError::Unauthenticated("a secret has characters that cannot be sent".to_owned())
+        })?;
+        let json = |wish| {
+            serde_json::to_vec(wish).map_err(|_| ProviderError::Rejected("this cannot be sent".to_owned()))
         };
-        let mut request = Request::builder()
-            .method(if body.is_some() { Method::POST } else { Method::GET })
-            .uri(format!("{}{path}", self.rooms_url))
-            .header(ACCEPT, "application/json")
-            .header(ADMIN_SECRET_HEADER, secret(self.settings.admin_secret.expose_secret())?);
-        if let Some((id, customer_secret)) = &self.settings.customer {
-            let credentials = STANDARD.encode(format!("{id}:{}", customer_secret.expose_secret()));
-            request = request.header(AUTHORIZATION, secret(&format!("Basic {credentials}"))?);
-        }
-        if body.is_some() {
-            request = request.header(CONTENT_TYPE, "application/json");
-        }
-        let body = body.map(|body| Bytes::from(body.to_string())).unwrap_or_default();
-        request.body(body).map_err(|_| {
+        let request = Request::builder().uri(format!("{}{path}", self.rooms_url));
+        let request = match body {
+            Some(wish) => request.method(Method::POST).body(Bytes::from(json(wish)?)),
+            None => request.method(Method::GET).body(Bytes::new()),
+        };
+        let mut request = request.map_err(|_| {
             ProviderError::Unavailable("`base_url`, `prefix` and `app_id` do not make a URL".to_owned())
-        })
+        })?;
+        request.headers_mut().clone_from(headers);
+        if body.is_some() {
+            request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
+        Ok(request)
     }
+}
+
+fn headers(admin_secret: &SecretString, customer: Option<&(String, SecretString)>) -> Option<HeaderMap> {
+    let secret = |text: &str| {
+        let mut value = HeaderValue::from_str(text).ok()?;
+        value.set_sensitive(true);
+        Some(value)
+    };
+    let mut headers = HeaderMap::new();
+    headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+    headers.insert(ADMIN_SECRET_HEADER, secret(admin_secret.expose_secret())?);
+    if let Some((id, customer_secret)) = customer {
+        let credentials = STANDARD.encode(format!("{id}:{}", customer_secret.expose_secret()));
+        headers.insert(AUTHORIZATION, secret(&format!("Basic {credentials}"))?);
+    }
+    Some(headers)
 }
 
 impl Provider for Driver {
@@ -136,9 +152,8 @@ impl Provider for Driver {
 
     fn create<'a>(&'a self, request: &'a RoomRequest) -> BoxFuture<'a, Result<Room, ProviderError>> {
         Box::pin(async move {
-            let mut body = wish(request);
-            body["roomUuid"] = json!(request.marker);
-            let data = self.call(Verb::Create, "", Some(&body)).await?;
+            let wish = Wish { room_uuid: Some(&request.marker), ..Wish::of(request) };
+            let data = self.call(Verb::Create, "", Some(&wish)).await?;
             of_marker(Verb::Create, &request.marker, answer::room(Verb::Create, &data)?)
         })
     }
@@ -166,7 +181,7 @@ impl Provider for Driver {
         request: &'a RoomRequest,
     ) -> BoxFuture<'a, Result<Room, ProviderError>> {
         Box::pin(async move {
-            let data = self.call(Verb::Update, &path(room_id)?, Some(&wish(request))).await?;
+            let data = self.call(Verb::Update, &path(room_id)?, Some(&Wish::of(request))).await?;
             answer::room(Verb::Update, &data)
         })
     }
@@ -174,7 +189,7 @@ impl Provider for Driver {
     fn close<'a>(&'a self, room_id: &'a str) -> BoxFuture<'a, Result<(), ProviderError>> {
         Box::pin(async move {
             let path = format!("{}/close", path(room_id)?);
-            let data = self.call(Verb::Close, &path, Some(&json!({}))).await?;
+            let data = self.call(Verb::Close, &path, Some(&Wish::default())).await?;
             match data["isOpen"].as_bool() {
                 Some(false) => Ok(()),
                 Some(true) | None => {
@@ -194,24 +209,50 @@ fn of_marker(verb: Verb, marker: &str, room: Room) -> Result<Room, ProviderError
     }
 }
 
-/// What the room should be, in the service's words.
-fn wish(request: &RoomRequest) -> Value {
-    let ms = |at: DateTime<Utc>| at.timestamp_millis();
-    // Unless people may come in as soon as the room is there, the door opens at the start.
-    let opens_at = match request.settings.join_before_host {
-        Some(true) => None,
-        Some(false) | None => Some(ms(request.starts_at)),
-    };
-    json!({
-        "roomName": request.title,
-        "opensAt": opens_at,
-        "startsAt": ms(request.starts_at),
-        "endsAt": ms(request.ends_at),
-        "closesAt": ms(request.closes_at),
-        "closesAtLatest": ms(request.closes_at_latest.max(request.closes_at)),
-        "password": request.settings.password,
-        "muteOnEntry": i32::from(request.settings.mute_on_entry == Some(true)),
-    })
+/// What the room should be, in the service's words; instants in milliseconds since 1970.
+#[derive(Default, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Wish<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    room_uuid: Option<&'a str>,
+    #[serde(flatten)]
+    terms: Option<Terms<'a>>,
+}
+
+#[derive(serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Terms<'a> {
+    room_name: &'a str,
+    opens_at: Option<i64>,
+    starts_at: i64,
+    ends_at: i64,
+    closes_at: i64,
+    closes_at_latest: i64,
+    password: Option<&'a str>,
+    mute_on_entry: i32,
+}
+
+impl<'a> Wish<'a> {
+    fn of(request: &'a RoomRequest) -> Self {
+        let ms = |at: DateTime<Utc>| at.timestamp_millis();
+        let settings = &request.spec.settings;
+        // Unless people may come in as soon as the room is there, the door opens at the start.
+        let opens_at = match settings.join_before_host {
+            Some(true) => None,
+            Some(false) | None => Some(ms(request.starts_at)),
+        };
+        let terms = Terms {
+            room_name: &request.title,
+            opens_at,
+            starts_at: ms(request.starts_at),
+            ends_at: ms(request.ends_at),
+            closes_at: ms(request.closes_at),
+            closes_at_latest: ms(request.closes_at_latest.max(request.closes_at)),
+            password: settings.password.as_deref(),
+            mute_on_entry: i32::from(settings.mute_on_entry == Some(true)),
+        };
+        Self { room_uuid: None, terms: Some(terms) }
+    }
 }
 
 /// The path of one room. An empty id would be another call.

@@ -5,6 +5,7 @@ use crate::providers::conformance::{
 };
 use crate::seams::SystemEntropy;
 use crate::transport::HttpClient;
+use serde_json::json;
 
 fn now() -> DateTime<Utc> {
     "2026-11-23T09:00:00Z".parse().unwrap()
@@ -104,7 +105,7 @@ async fn the_door_opens_at_the_start_unless_people_may_come_before_the_host() {
         [("a", None, 403), ("b", Some(false), 403), ("c", Some(true), 200)]
     {
         let mut wish = request(marker, now());
-        wish.settings.join_before_host = join_before_host;
+        Arc::make_mut(&mut wish.spec).settings.join_before_host = join_before_host;
         driver.create(&wish).await.unwrap();
         let (found, envelope) = stage.enter(marker, "ann", None).await;
         assert_eq!(found, status, "{join_before_host:?}: {envelope}");
@@ -119,14 +120,15 @@ async fn a_meetings_password_title_and_muting_reach_the_room() {
     let stage = Stage::build().await;
     let driver = stage.driver();
     let mut wish = request("m", now());
-    wish.settings.password = Some("open sesame".to_owned());
-    wish.settings.mute_on_entry = Some(true);
+    let settings = &mut Arc::make_mut(&mut wish.spec).settings;
+    settings.password = Some("open sesame".to_owned());
+    settings.mute_on_entry = Some(true);
     let room = driver.create(&wish).await.unwrap();
     assert!(room.join_url.starts_with(&format!("{}/m/", stage.base_url)));
     assert!(room.host_url.as_ref().unwrap().starts_with(&format!("{}#host=", room.join_url)));
     assert_eq!(stage.enter("m", "ann", Some("sesame")).await.1["code"], 32_403_100);
     assert_eq!(stage.enter("m", "ann", Some("open sesame")).await.0, 200);
-    wish.settings.password = None;
+    Arc::make_mut(&mut wish.spec).settings.password = None;
     driver.update("m", &wish).await.unwrap();
     assert_eq!(stage.enter("m", "bob", None).await.0, 200, "the change took the password away");
 }

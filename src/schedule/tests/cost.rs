@@ -31,6 +31,7 @@ fn a_window_far_from_the_start_costs_what_is_in_it() {
         let cost = cost_of_a_day(&series("2006-01-01T00:00", &format!("FREQ={rule}")));
         assert!(cost < 400, "{rule}: {cost} steps");
     }
+    assert!(cost_of_a_day(&series("2006-01-01T00:00", "FREQ=DAILY")) > 0, "the cost is measured");
 }
 
 #[test]

@@ -42,12 +42,20 @@ fn a_start_that_does_not_fit_its_rule_is_told() {
 }
 
 #[test]
+fn a_rule_of_which_the_first_start_is_centuries_away_has_one() {
+    let text = told(&series("2026-02-03T09:00", "FREQ=YEARLY;INTERVAL=450;BYMONTH=1;BYMONTHDAY=30"));
+    assert!(text.ends_with("the first occurrence is 2476-01-30T09:00:00"), "{text}");
+}
+
+#[test]
 fn a_series_that_is_over_is_told() {
     let over = series("2025-02-03T09:00", "FREQ=WEEKLY;COUNT=3");
     assert_eq!(of(&over), [Finding::Over { last: Some(local("2025-02-17T09:00")) }]);
     assert_eq!(of(&once("2025-02-03T09:00")), [Finding::Over { last: Some(local("2025-02-03T09:00")) }]);
     // Not while the last one goes on, nor when one of them was moved to come.
     assert_eq!(of(&once("2025-12-31T23:45")), []);
+    assert_eq!(of(&once("2025-12-31T23:30")).len(), 1, "to the second: it ends at this instant");
+    assert!(!of(&over)[0].is_error(), "odd, and possible");
     let mut moved = over;
     let later = Override { start: Some(local("2026-05-01T09:00")), ..Override::default() };
     moved.overrides.insert(local("2025-02-10T09:00"), later);

@@ -1,5 +1,6 @@
 //! The unit tests of the folder, by subject.
 
+mod boundaries;
 mod cost;
 mod expansion;
 mod findings;

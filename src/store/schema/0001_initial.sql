@@ -50,7 +50,10 @@ CREATE TABLE occurrences (
     attempts       INTEGER NOT NULL DEFAULT 0 CHECK (attempts >= 0),
     last_error     TEXT,
     changed_at_ms  INTEGER NOT NULL,                 -- when it entered its state
+    is_begun       INTEGER NOT NULL DEFAULT 0,       -- neither planned any more nor over: rows to look at after a crash
+    last_entry     INTEGER,                          -- the newest line of its history
 
+    CHECK (is_begun = (state <> 'planned' AND wake_at_ms IS NOT NULL)),
     CHECK (room_id IS NOT NULL OR (state <> 'ready' AND state <> 'live' AND state <> 'ended')),
     CHECK ((room_id IS NULL) = (join_url IS NULL)),
     CHECK (asked_at_ms IS NULL OR marker IS NOT NULL),
@@ -60,24 +63,25 @@ CREATE TABLE occurrences (
     CHECK (wake_at_ms IS NOT NULL OR call IS NULL)
 ) STRICT;
 
--- Covers what the engine's queues need, so that no row is read before its turn.
-CREATE INDEX occurrences_by_wake ON occurrences (wake_at_ms, seq, provider, state, starts_at_ms)
-    WHERE wake_at_ms IS NOT NULL;
+-- SQLite writes an index at each update that names one of its columns, or one of its condition, whether or not the value
+-- differs. Hence short ones, on columns that change seldom.
+CREATE INDEX occurrences_by_wake ON occurrences (wake_at_ms) WHERE wake_at_ms IS NOT NULL;
 CREATE INDEX occurrences_by_meeting ON occurrences (meeting, starts_at_ms);
-CREATE INDEX occurrences_in_call ON occurrences (seq) WHERE call IS NOT NULL;
+CREATE INDEX occurrences_begun ON occurrences (seq) WHERE is_begun = 1;
 CREATE INDEX occurrences_over ON occurrences (changed_at_ms) WHERE wake_at_ms IS NULL;
 -- An open room belongs to one occurrence.
-CREATE UNIQUE INDEX occurrences_by_room ON occurrences (provider, room_id)
-    WHERE room_id IS NOT NULL AND wake_at_ms IS NOT NULL;
+CREATE UNIQUE INDEX occurrences_by_room ON occurrences (provider, room_id) WHERE room_id IS NOT NULL AND is_begun = 1;
 
+-- Lines are only ever appended. Those of one occurrence are a chain from occurrences.last_entry backwards, so that
+-- writing one touches neither an index nor the pages of older ones.
 CREATE TABLE history (
+    number     INTEGER PRIMARY KEY,
     occurrence INTEGER NOT NULL,
-    number     INTEGER NOT NULL,                     -- grows over the whole store
+    previous   INTEGER,                              -- the line before of the same occurrence
     at_ms      INTEGER NOT NULL,
     generation INTEGER NOT NULL,
     from_state TEXT NOT NULL,
     to_state   TEXT NOT NULL,
     reason     TEXT NOT NULL,
-    detail     TEXT,
-    PRIMARY KEY (occurrence, number)
-) STRICT, WITHOUT ROWID;
+    detail     TEXT
+) STRICT;

@@ -1,0 +1,142 @@
+//! What a commit writes.
+
+use super::super::{Batch, HistoryEntry, Record, StoredMeeting, Update};
+use super::row::{COLUMNS, NAMES, ms};
+use rusqlite::{Connection, Statement, params};
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock};
+
+static INSERT: LazyLock<String> = LazyLock::new(|| {
+    let places: Vec<String> = (2..=COLUMNS.len()).map(|n| format!("?{n}")).collect();
+    format!("INSERT INTO occurrences ({NAMES}) VALUES (NULLIF(?1, 0), {})", places.join(", "))
+});
+
+/// The statements that were needed so far to change occurrences, by the columns that they name: a bit for each.
+#[derive(Debug, Default)]
+pub(super) struct Updates(BTreeMap<u64, Arc<str>>);
+
+impl Updates {
+    /// The bit of the pointer to the newest line of history, which no record has.
+    const LAST_ENTRY: u64 = 1 << 63;
+
+    /// The statement that sets the columns of `named`. Its first parameter is the key, then come the columns, in order.
+    fn sql(&mut self, named: u64) -> Arc<str> {
+        let build = || {
+            let columns = COLUMNS.iter().enumerate().filter(|(n, _)| named & (1 << n) != 0);
+            let last_entry = (named & Self::LAST_ENTRY != 0).then_some("last_entry");
+            let set: Vec<String> = columns
+                .map(|(_, column)| column.name)
+                .chain(last_entry)
+                .zip(2..)
+                .map(|(name, n)| format!("{name} = ?{n}"))
+                .collect();
+            format!("UPDATE occurrences SET {} WHERE seq = ?1", set.join(", ")).into()
+        };
+        self.0.entry(named).or_insert_with(build).clone()
+    }
+
+    /// Writes what differs, and nothing else: SQLite writes every index of a column that is named.
+    fn write(&mut self, connection: &Connection, update: &Update) -> rusqlite::Result<()> {
+        let (before, after) = (&*update.before, &*update.after);
+        let columns = || COLUMNS.iter().enumerate().skip(1);
+        let mut named = columns()
+            .filter(|(_, column)| column.differs(before, after))
+            .fold(0, |named, (n, _)| named | 1 << n);
+        let last_entry = append(connection, after.seq, &update.history)?;
+        if last_entry.is_some() {
+            named |= Self::LAST_ENTRY;
+        }
+        if named == 0 {
+            return Ok(());
+        }
+        let mut statement = connection.prepare_cached(&self.sql(named))?;
+        statement.raw_bind_parameter(1, after.seq)?;
+        let mut place = 2;
+        for (_, column) in columns().filter(|(n, _)| named & (1 << n) != 0) {
+            statement.raw_bind_parameter(place, column.of(after))?;
+            place += 1;
+        }
+        if let Some(last_entry) = last_entry {
+            statement.raw_bind_parameter(place, last_entry)?;
+        }
+        match statement.raw_execute()? {
+            1 => Ok(()),
+            // It is not there any more: what was stepped is not what the store holds.
+            _ => Err(rusqlite::Error::QueryReturnedNoRows),
+        }
+    }
+}
+
+/// Writes everything in `batch`, within the transaction that is open.
+pub(super) fn write(connection: &Connection, batch: &Batch, updates: &mut Updates) -> rusqlite::Result<()> {
+    write_meetings(connection, &batch.meetings)?;
+    insert(connection, &batch.inserts)?;
+    for update in &batch.updates {
+        updates.write(connection, update)?;
+    }
+    for (key, value) in &batch.meta {
+        write_meta(connection, key, value.as_deref())?;
+    }
+    Ok(())
+}
+
+fn write_meta(connection: &Connection, key: &str, value: Option<&str>) -> rusqlite::Result<()> {
+    match value {
+        Some(value) => connection
+            .prepare_cached(
+                "INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+            )?
+            .execute([key, value]),
+        None => connection.prepare_cached("DELETE FROM meta WHERE key = ?1")?.execute([key]),
+    }
+    .map(drop)
+}
+
+fn write_meetings(connection: &Connection, meetings: &[StoredMeeting]) -> rusqlite::Result<()> {
+    if meetings.is_empty() {
+        return Ok(());
+    }
+    let mut statement = connection.prepare_cached(
+        "INSERT INTO meetings (id, fingerprint, is_removed, spec) VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT (id) DO UPDATE SET fingerprint = excluded.fingerprint, is_removed = excluded.is_removed,
+         spec = excluded.spec",
+    )?;
+    for meeting in meetings {
+        let spec = serde_json::to_string(&meeting.spec)
+            .map_err(|e| rusqlite::Error::ToSqlConversionFailure(Box::new(e)))?;
+        statement.execute(params![meeting.id, meeting.fingerprint, meeting.is_removed, spec])?;
+    }
+    Ok(())
+}
+
+fn insert(connection: &Connection, records: &[Record]) -> rusqlite::Result<()> {
+    if records.is_empty() {
+        return Ok(());
+    }
+    let mut statement = connection.prepare_cached(&INSERT)?;
+    for record in records {
+        bind(&mut statement, record)?;
+        statement.raw_execute()?;
+    }
+    Ok(())
+}
+
+fn bind(statement: &mut Statement<'_>, record: &Record) -> rusqlite::Result<()> {
+    COLUMNS.iter().zip(1..).try_for_each(|(column, n)| statement.raw_bind_parameter(n, column.of(record)))
+}
+
+/// Appends lines to the history of an occurrence. Returns the number of the last one.
+fn append(connection: &Connection, seq: i64, history: &[HistoryEntry]) -> rusqlite::Result<Option<i64>> {
+    let mut last = None;
+    for entry in history {
+        let mut statement = connection.prepare_cached(
+            "INSERT INTO history (occurrence, previous, at_ms, generation, from_state, to_state, reason, detail)
+             VALUES (?1, coalesce(?2, (SELECT last_entry FROM occurrences WHERE seq = ?1)), ?3, ?4, ?5, ?6, ?7, ?8)",
+        )?;
+        let (from, to, reason) =
+            (entry.change.from.as_str(), entry.change.to.as_str(), entry.change.reason.as_str());
+        let values = params![seq, last, ms(entry.at), entry.generation, from, to, reason, entry.detail];
+        last = Some(statement.insert(values)?);
+    }
+    Ok(last)
+}
