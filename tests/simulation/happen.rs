@@ -191,6 +191,7 @@ impl State {
             Script::Step(by, hold) => {
                 if self.wall_offset == 0 {
                     self.set_clock(world, *by);
+                    self.clock_set_at = now + hold;
                     self.put(now + hold, Happening::ClockSet);
                 }
             }

@@ -21,6 +21,8 @@ use convened::store::{
 };
 use convened::transport::{DateWitness, Transport, Witnessed};
 use http::Request;
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -36,6 +38,9 @@ pub(crate) struct Node {
     pub(crate) next_due: AtomicI64,
     witness: Arc<DateWitness>,
 }
+
+/// So many files are known by heart.
+const FILES_KEPT: usize = 64;
 
 /// Unwinds the engine's task: it dies here.
 struct Crash;
@@ -202,9 +207,21 @@ impl State {
         self.apply(world, &config, false);
     }
 
+    /// What the file says. The same file says the same, and is read once.
     pub(crate) fn load(&self) -> Option<Config> {
-        let files = OneFile(self.file.clone());
-        config::load(Path::new(OneFile::PATH), &files, self.wall()).config
+        thread_local!(static READ: RefCell<HashMap<Vec<u8>, Option<Config>>> = RefCell::default());
+        READ.with_borrow_mut(|read| {
+            if let Some(config) = read.get(&self.file) {
+                return config.clone();
+            }
+            let files = OneFile(self.file.clone());
+            let config = config::load(Path::new(OneFile::PATH), &files, self.wall()).config;
+            if read.len() >= FILES_KEPT {
+                read.clear();
+            }
+            read.insert(self.file.clone(), config.clone());
+            config
+        })
     }
 
     /// What the daemon makes of a configuration, with the driver for tests where it belongs.

@@ -43,33 +43,13 @@ pub(crate) fn count_panics() {
     }));
 }
 
-/// A store that stays open from run to run: for short runs, most of the time would go to opening one.
-struct KeptStore {
-    _folder: tempfile::TempDir,
-    store: Arc<Mutex<SqliteStore>>,
-    eraser: rusqlite::Connection,
-}
-
-impl KeptStore {
-    fn new() -> Self {
-        let folder = tempfile::tempdir_in(memory()).unwrap();
-        let store = SqliteStore::open(folder.path()).unwrap();
-        let eraser = rusqlite::Connection::open(folder.path().join(SqliteStore::FILE_NAME)).unwrap();
-        Self { _folder: folder, store: Arc::new(Mutex::new(store)), eraser }
-    }
-
-    fn erased(&self) -> Arc<Mutex<SqliteStore>> {
-        let all = "BEGIN; DELETE FROM history; DELETE FROM occurrences; DELETE FROM meetings; DELETE FROM meta; COMMIT;";
-        self.eraser.execute_batch(all).unwrap();
-        self.store.clone()
-    }
-}
-
-/// Runs a world: that of a seed on a store that is opened anew by each life of the daemon, a scenario on one that stays.
+/// Runs a world: its store is in a file that each life of the daemon opens anew, or in memory, where it outlives them.
 pub(crate) fn run(setup: &Setup) -> Outcome {
-    thread_local!(static KEPT: KeptStore = KeptStore::new());
-    if setup.scenario.is_some() {
-        return run_in(setup, PathBuf::new(), Some(KEPT.with(KeptStore::erased)));
+    thread_local!(static KEPT: Arc<Mutex<SqliteStore>> = Arc::new(Mutex::new(SqliteStore::in_memory().unwrap())));
+    if !setup.is_on_disk {
+        let store = KEPT.with(Arc::clone);
+        store.lock().unwrap().clear().unwrap();
+        return run_in(setup, PathBuf::new(), Some(store));
     }
     let folder = tempfile::tempdir_in(memory()).unwrap();
     let state_dir = folder.path().join("state-0");

@@ -138,6 +138,7 @@ pub(crate) fn scenario(name: &str, plan: Plan) -> Option<Setup> {
         has_dates: false,
         skips_idle_naps: true,
         has_alarms: true,
+        is_on_disk: false,
         reads_log: false,
         plan: Some(plan),
         is_loud: false,

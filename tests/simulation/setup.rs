@@ -75,6 +75,8 @@ pub(crate) struct Setup {
     pub(crate) skips_idle_naps: bool,
     /// The engine is woken when the wall clock is set, and when the machine wakes up.
     pub(crate) has_alarms: bool,
+    /// The store is in a file, on a RAM disk, and opened anew with every start of the daemon.
+    pub(crate) is_on_disk: bool,
     /// Every line of the log is searched for secrets.
     pub(crate) reads_log: bool,
     /// These faults and no others strike.
@@ -175,6 +177,7 @@ impl Setup {
             has_dates: rng.chance(500_000),
             skips_idle_naps: !rng.chance(20_000),
             has_alarms: rng.chance(700_000),
+            is_on_disk: rng.chance(60_000),
             reads_log: rng.chance(60_000),
             plan: None,
             is_loud: false,

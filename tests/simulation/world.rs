@@ -112,6 +112,8 @@ pub(crate) struct State {
     /// The machine sleeps, and this is the time outside.
     pub(crate) asleep_at: Option<Ms>,
     pub(crate) wall_offset: Ms,
+    /// When the clock that is wrong now is set right.
+    pub(crate) clock_set_at: Ms,
     agenda: BinaryHeap<Reverse<Appointment>>,
     numbers: u64,
     next_wake: Ms,
@@ -189,6 +191,7 @@ impl World {
             suspended: 0,
             asleep_at: None,
             wall_offset: 0,
+            clock_set_at: 0,
             agenda: BinaryHeap::new(),
             numbers: 0,
             next_wake: Ms::MAX,
@@ -335,7 +338,14 @@ impl State {
 
     /// The machine sleeps for `length`; the world outside goes on.
     pub(crate) fn suspend(&mut self, world: &Arc<World>, length: Ms) {
-        let wakes_at = (self.now() + length).min(self.setup.heal_at);
+        let mut wakes_at = (self.now() + length).min(self.setup.heal_at);
+        if self.wall_offset != 0 {
+            // A wrong clock that has stood for as long as it is wrong is believed, and right so.
+            wakes_at = wakes_at.min(self.clock_set_at);
+        }
+        if wakes_at <= self.now() {
+            return;
+        }
         self.trouble = self.trouble.max(wakes_at);
         self.asleep_at = Some(self.now());
         while let Some(Reverse(next)) = self.agenda.peek() {
