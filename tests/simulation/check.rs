@@ -148,8 +148,9 @@ impl State {
             let Update { before, after, history } = update;
             let changes: Vec<Change> = history.iter().map(|entry| entry.change).collect();
             // By a schedule, or by the horizon that has come to where an edit had moved something.
-            let is_rescheduling =
-                !batch.meetings.is_empty() || before.occurrence.times != after.occurrence.times;
+            let is_rescheduling = !batch.meetings.is_empty()
+                || before.occurrence.times != after.occurrence.times
+                || before.occurrence.state.is_final();
             self.check_update(after, &changes, is_rescheduling);
             if self.is_over {
                 return;
@@ -166,16 +167,40 @@ impl State {
     /// I22: what the daemon makes of a rule is what the oracle makes of it.
     fn check_times(&mut self, record: &Record) {
         self.figures.checks += 1;
+        if !self.is_given(record) {
+            let starts_at = record.occurrence.times.starts_at;
+            self.violate(&format!("I22 {} is planned at {starts_at}", record.id));
+        }
+    }
+
+    /// The schedule has it at these times.
+    fn is_given(&self, record: &Record) -> bool {
         let times = record.occurrence.times;
         let given = Some((times.starts_at.timestamp_millis(), times.ends_at.timestamp_millis()));
-        let key = Key::of(&record.id);
-        let is_right = key.is_some_and(|key| {
+        Key::of(&record.id).is_some_and(|key| {
             let pending = self.pending.as_ref().and_then(|pending| pending.times(key));
             [pending, self.expected.times(key)].contains(&given)
-        });
-        if !is_right {
-            self.violate(&format!("I22 {} is planned at {}", record.id, times.starts_at));
+        })
+    }
+
+    /// What is over, as far as it is remembered.
+    pub(crate) fn over(&self) -> Vec<i64> {
+        let over = self.seen.iter().filter(|(_, seen)| seen.stage.is_final());
+        over.map(|(seq, _)| *seq).collect()
+    }
+
+    /// The store has forgotten these, and may give their numbers to something new.
+    pub(crate) fn forget(&mut self, seqs: &[i64]) {
+        for seq in seqs {
+            let Some(seen) = self.seen.remove(seq) else { continue };
+            if let Some(key) = seen.key
+                && self.seq_of_key.get(&key) == Some(seq)
+            {
+                self.seq_of_key.remove(&key);
+            }
         }
+        self.seq_of_marker.retain(|_, seq| !seqs.contains(seq));
+        self.seq_of_room.retain(|_, seq| !seqs.contains(seq));
     }
 
     fn check_update(&mut self, record: &Record, changes: &[Change], is_rescheduling: bool) {
@@ -183,9 +208,7 @@ impl State {
         let now = self.now();
         let life = &record.occurrence;
         let key = Key::of(&record.id);
-        // The store gives the number of what it has forgotten to something new.
-        let is_another = |before: &Seen| !is_rescheduling && before.key != key && before.stage.is_final();
-        let before = self.seen.get(&record.seq).filter(|before| !is_another(before)).cloned();
+        let before = self.seen.get(&record.seq).cloned();
         let entry = self.planned_entry(key);
         let close_delay = entry.map(|entry| entry.close_delay_min * MINUTE);
         let extend_most = entry.map(|entry| entry.extend.map(|(_, most)| most * MINUTE));
@@ -233,7 +256,7 @@ impl State {
             if !is_rescheduling && seen.stage != Stage::Planned && seen.extended < before.extended {
                 self.violate(&format!("I4 {} loses its extension", record.id));
             }
-            if before.stage.is_final() && !is_rescheduling && seen.stage != before.stage {
+            if before.stage.is_final() && seen.stage != before.stage && !self.is_given(record) {
                 self.violate(&format!("I7 {} was over and is {}", record.id, seen.stage));
             }
         }

@@ -67,9 +67,6 @@ impl State {
             }
             (Some(Fault::NoOccupancy), Some(room)) => Ok(service::show_with(&self.rooms.all[room], None)),
             _ => {
-                if let Some(room) = room.filter(|_| is_look) {
-                    self.rooms.all[room].was_lied_about = false;
-                }
                 let (now, lag) = (self.now(), self.setup.lag);
                 let (answer, changed) = service::act(&mut self.rooms, &ask, now, lag);
                 match changed {
@@ -128,11 +125,20 @@ impl State {
         let Some(pending) = self.calls.get_mut(&id) else { return };
         let (reply, outcome) = (pending.reply.take(), pending.outcome.take());
         let (which, fault, node, pause) = (pending.ask.which, pending.fault, pending.node, pending.pause);
-        let (seq, key) = (pending.seq, pending.key);
+        let (seq, key, target) = (pending.seq, pending.key, pending.ask.target.clone());
+        let is_look = pending.ask.is(convened::lifecycle::Call::Look);
         if fault != Some(Fault::AppliedLate) {
             self.calls.remove(&id);
         }
         let Some(reply) = reply else { return };
+        let is_true = matches!(outcome, Some(Ok(_)))
+            && matches!(
+                fault,
+                None | Some(Fault::Slow | Fault::NoOccupancy | Fault::RoomDeleted | Fault::EndedByHand)
+            );
+        if let Some(room) = self.rooms.find(which, &target).filter(|_| is_look && is_true) {
+            self.rooms.all[room].was_lied_about = false;
+        }
         if let Some(count) = seq.and_then(|seq| self.under_way.get_mut(&seq)) {
             *count = count.saturating_sub(1);
         }

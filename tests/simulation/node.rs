@@ -435,6 +435,12 @@ impl Store for SimStore {
     fn prune(&mut self, before: DateTime<Utc>, limit: usize) -> Result<usize, StoreError> {
         let struck = self.before()?;
         let count = self.inner().prune(before, limit)?;
+        if count > 0 {
+            let mut forgotten = self.node.world.lock().over();
+            let left = self.inner().load(&forgotten)?;
+            forgotten.retain(|seq| left.iter().all(|record| record.seq != *seq));
+            self.node.world.lock().forget(&forgotten);
+        }
         self.after(struck, None);
         Ok(count)
     }
