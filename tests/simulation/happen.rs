@@ -68,7 +68,11 @@ impl State {
             (Some(Fault::NoOccupancy), Some(room)) => Ok(service::show_with(&self.rooms.all[room], None)),
             _ => {
                 let (now, lag) = (self.now(), self.setup.lag);
-                let (answer, changed) = service::act(&mut self.rooms, &ask, now, lag);
+                let (mut answer, changed) = service::act(&mut self.rooms, &ask, now, lag);
+                if let Some(room) = room.filter(|_| is_look && self.uncounted_until[ask.which as usize] > now)
+                {
+                    answer = service::show_with(&self.rooms.all[room], None);
+                }
                 match changed {
                     Changed::Nothing => {}
                     Changed::Opened(index) => self.opened(index),
@@ -212,6 +216,10 @@ impl State {
                 *until = (*until).max((now + length).min(setup.heal_at));
                 let until = *until;
                 self.touch(until);
+            }
+            Script::Uncounted(which, length) => {
+                let until = &mut self.uncounted_until[*which as usize];
+                *until = (*until).max((now + length).min(setup.heal_at));
             }
             Script::FullDisk(length) => {
                 self.disk_full_until = self.disk_full_until.max((now + length).min(setup.heal_at));
@@ -487,6 +495,7 @@ impl State {
     fn heal(&mut self, world: &Arc<World>) {
         self.say(|| "from here on nothing goes wrong any more".to_owned());
         self.out_until = [0; 2];
+        self.uncounted_until = [0; 2];
         self.disk_full_until = 0;
         self.set_clock(world, 0);
         self.save(self.draft.clone());

@@ -7,7 +7,7 @@ use crate::timetable::{Entry, Limits, Timetable, When, Which};
 use chrono::NaiveDate;
 use std::collections::BTreeMap;
 
-pub(crate) const NAMES: [&str; 12] = [
+pub(crate) const NAMES: [&str; 13] = [
     "plain",
     "plain-without-ids",
     "extension",
@@ -19,6 +19,7 @@ pub(crate) const NAMES: [&str; 12] = [
     "crash-loop",
     "ended-by-hand",
     "restored",
+    "not-counted",
     "summer-time",
 ];
 
@@ -96,6 +97,11 @@ pub(crate) fn scenario(name: &str, plan: Plan) -> Option<Setup> {
             script.push((at(30, 1), Script::Crash));
         }
         "ended-by-hand" => script.push((at(24, 0), Script::EndByHand(0))),
+        "not-counted" => {
+            people = 1_000_000;
+            meeting.extend = Some((10, 20));
+            script.push((at(1, 0), Script::Uncounted(Which::House, HOUR)));
+        }
         "restored" => {
             meeting.is_closed_on_removal = true;
             let mut left = with(&meeting);

@@ -29,6 +29,8 @@ pub(crate) enum Script {
     Restart,
     /// A provider cannot be reached for a while.
     Outage(Which, Ms),
+    /// A provider does not say how many people are in, for a while.
+    Uncounted(Which, Ms),
     /// The disk is full for a while.
     FullDisk(Ms),
     /// The operator changes something and saves the file; the number decides what.
@@ -149,6 +151,11 @@ impl Setup {
             let zone = if rng.chance(700_000) { zone } else { rng.pick(&ZONES) };
             entries.insert(id, draw_entry(&mut rng, today, zone));
         }
+        if rng.chance(60_000) {
+            // A herd: everything at the same time, as on a Monday at nine.
+            let one = draw_entry(&mut rng, today, zone);
+            entries = (0..24).map(|id| (id, one.clone())).collect();
+        }
         let limits = Limits {
             timeout_s: rng.pick(&[5, 10, 30]),
             in_flight: rng.pick(&[1, 2, 32, 32, 32]),
@@ -192,7 +199,7 @@ fn draw_script(rng: &mut Rng, setup: &Setup) -> Vec<(Ms, Script)> {
     let length = setup.heal_at - setup.from;
     // How many of each there are in a month; most worlds have a few kinds only.
     let mut gaps = |most: u64| if rng.chance(350_000) { 1 + rng.below(most) } else { 0 };
-    let counts: [u64; 11] = [
+    let counts: [u64; 12] = [
         gaps(12),
         gaps(20),
         gaps(200),
@@ -202,6 +209,7 @@ fn draw_script(rng: &mut Rng, setup: &Setup) -> Vec<(Ms, Script)> {
         gaps(40),
         gaps(12),
         gaps(6),
+        gaps(20),
         gaps(20),
         gaps(20),
     ];
@@ -222,7 +230,8 @@ fn draw_script(rng: &mut Rng, setup: &Setup) -> Vec<(Ms, Script)> {
                 7 => Script::BrokenFile(rng.next()),
                 8 => Script::Massacre,
                 9 => Script::EndByHand(rng.next()),
-                _ => Script::DeleteRoom(rng.next()),
+                10 => Script::DeleteRoom(rng.next()),
+                _ => Script::Uncounted(rng.pick(&Which::ALL), rng.pick(&[20 * MINUTE, 3 * HOUR, DAY])),
             };
             script.push((at, event));
         }

@@ -144,6 +144,7 @@ pub(crate) struct State {
 
     pub(crate) rooms: Rooms,
     pub(crate) out_until: [Ms; 2],
+    pub(crate) uncounted_until: [Ms; 2],
     pub(crate) disk_full_until: Ms,
     pub(crate) calls: HashMap<u64, Pending>,
     pub(crate) last_call: u64,
@@ -214,6 +215,7 @@ impl World {
             has_rescheduled: false,
             rooms: Rooms::default(),
             out_until: [0; 2],
+            uncounted_until: [0; 2],
             disk_full_until: 0,
             calls: HashMap::new(),
             last_call: 0,
