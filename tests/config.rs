@@ -184,7 +184,7 @@ fn a_meeting_takes_from_the_defaults_what_it_does_not_say() {
     assert_eq!(inherits.series.duration, TimeDelta::minutes(30));
     assert_eq!(inherits.policy.create_ahead, TimeDelta::minutes(20));
     assert_eq!(inherits.policy.close_delay, TimeDelta::zero());
-    let extend = Extend { step: TimeDelta::minutes(5), max: TimeDelta::hours(1) };
+    let extend = Extend { step: TimeDelta::minutes(5), max: TimeDelta::hours(1), yields: true };
     assert_eq!(inherits.policy.extend, Some(extend));
     assert_eq!(inherits.policy.on_removed, OnRemoved::Close);
     assert_eq!(inherits.policy.look_every, TimeDelta::seconds(10));
@@ -216,7 +216,7 @@ fn a_meeting_goes_before_the_defaults_key_by_key() {
         (Some(TimeDelta::hours(2)), Some("Other"), false)
     );
     assert!(meeting.series.overrides[&local("2026-12-04T09:30:00")].cancel);
-    let extend = Extend { step: TimeDelta::minutes(5), max: TimeDelta::minutes(20) };
+    let extend = Extend { step: TimeDelta::minutes(5), max: TimeDelta::minutes(20), yields: true };
     assert_eq!(meeting.policy.extend, Some(extend), "the step is the default's");
     assert_eq!(meeting.policy.on_removed, OnRemoved::Finish);
     assert!(meeting.hosts.is_empty());
@@ -276,7 +276,10 @@ mod example {
         // What has no default is an example.
         let loaded = load_text(&uncommented);
         let told = told(&loaded);
-        assert!(told.contains("no meeting uses provider \"acme\"") && told.lines().count() == 3, "{told}");
+        let is_meant = |line: &&str| !line.contains("host \"alice@example.com\" leads meetings");
+        let warnings: Vec<_> =
+            told.lines().filter(|line| line.starts_with("warning:")).filter(is_meant).collect();
+        assert!(warnings.len() == 1 && warnings[0].ends_with("no meeting uses provider \"acme\""), "{told}");
         let (with, without) = (loaded.config.expect("a configuration"), config(EXAMPLE));
         assert_eq!(with.daemon.listen, without.daemon.listen);
         assert_eq!(
@@ -291,6 +294,7 @@ mod example {
         assert_eq!((a.on_removed, a.look_every), (b.on_removed, b.look_every));
         let extend = meeting(&format!("{MINIMAL}extend = true\n")).policy.extend;
         assert_eq!(a.extend, extend);
+        assert_eq!(a.warn.text, b.warn.text);
     }
 
     #[test]
@@ -348,7 +352,11 @@ mod fingerprint {
             ("id = \"a\"", "id = \"a\"\nextend = { step = \"11m\" }"),
             ("id = \"a\"", "id = \"a\"\nextend = { max = \"2h\" }"),
             ("id = \"a\"", "id = \"a\"\non_removed = \"close\""),
+            ("id = \"a\"", "id = \"a\"\nextend = { yields = false }"),
             ("id = \"a\"", "id = \"a\"\nlook_every = \"6m\""),
+            ("id = \"a\"", "id = \"a\"\nno_show = \"20m\""),
+            ("id = \"a\"", "id = \"a\"\nwarn = [\"5m\"]"),
+            ("id = \"a\"", "id = \"a\"\nwarn_text = \"x\""),
             ("id = \"a\"", "id = \"a\"\nhosts = [\"x\"]"),
             ("id = \"a\"", "id = \"a\"\nparticipants = [\"x\"]"),
             ("id = \"a\"", "id = \"a\"\nparticipants = [{ id = \"x\", role = \"attendee\" }]"),

@@ -183,7 +183,7 @@ fn defaults_have_no_id() {
         r#"[defaults]
 id = "a"
 zooom = {}"#,
-        "error: c.toml:2:1: unknown key \"id\"\n2 | id = \"a\"\n  | ^^\n  = help: the keys are `provider`, `timezone`, `duration`, `create_ahead`, `close_delay`, `extend`, `on_removed`, `look_every`, `hosts`, `participants`, `settings`, `meeting-service`, `zoom`, `azure-rooms`, `agora-conference`, `vonage-meetings`, `vonage-video`\nerror: c.toml:3:1: unknown key \"zooom\"\n3 | zooom = {}\n  | ^^^^^\n  = help: did you mean `zoom`?",
+        "error: c.toml:2:1: unknown key \"id\"\n2 | id = \"a\"\n  | ^^\n  = help: the keys are `provider`, `timezone`, `duration`, `create_ahead`, `close_delay`, `extend`, `on_removed`, `look_every`, `no_show`, `warn`, `warn_text`, `hosts`, `participants`, `settings`, `meeting-service`, `zoom`, `azure-rooms`, `agora-conference`, `vonage-meetings`, `vonage-video`\nerror: c.toml:3:1: unknown key \"zooom\"\n3 | zooom = {}\n  | ^^^^^\n  = help: did you mean `zoom`?",
     );
 }
 
@@ -708,7 +708,7 @@ fn unknown_key() {
 fn unknown_key_that_is_near_nothing() {
     meeting_tells(
         r#"colour = "red""#,
-        "error: c.toml:6:1: unknown key \"colour\"\n6 | colour = \"red\"\n  | ^^^^^^\n  = help: the keys are `id`, `title`, `start`, `repeat`, `cron`, `except`, `also`, `overrides`, `provider`, `timezone`, `duration`, `create_ahead`, `close_delay`, `extend`, `on_removed`, `look_every`, `hosts`, `participants`, `settings`, `meeting-service`, `zoom`, `azure-rooms`, `agora-conference`, `vonage-meetings`, `vonage-video`",
+        "error: c.toml:6:1: unknown key \"colour\"\n6 | colour = \"red\"\n  | ^^^^^^\n  = help: the keys are `id`, `title`, `start`, `repeat`, `cron`, `except`, `also`, `overrides`, `provider`, `timezone`, `duration`, `create_ahead`, `close_delay`, `extend`, `on_removed`, `look_every`, `no_show`, `warn`, `warn_text`, `hosts`, `participants`, `settings`, `meeting-service`, `zoom`, `azure-rooms`, `agora-conference`, `vonage-meetings`, `vonage-video`",
     );
 }
 

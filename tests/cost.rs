@@ -6,13 +6,13 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use convened::config::ReloadGuard;
 use convened::engine::{Command, Engine, LaneLimits, Outside, ProviderSetup, Schedule};
-use convened::lifecycle::{Occurrence, OnRemoved, Policy, Sight, Times};
+use convened::lifecycle::{Occurrence, OnRemoved, Policy, Sight, Times, Warn};
 use convened::log::LogEvent;
 use convened::providers::{Capabilities, Provider, ProviderError, Room, RoomRequest};
 use convened::seams::{BoxFuture, Clock, Entropy, Host, HostState};
 use convened::store::{
     Batch, Cancellable, Counts, Due, DueKey, MeetingSpec, Record, SqliteStore, Store, StoreError,
-    StoredMeeting,
+    StoredMeeting, UpcomingStart,
 };
 use convened::transport::DateWitness;
 use std::collections::BTreeMap;
@@ -131,6 +131,14 @@ impl Store for Counted {
     fn by_id(&mut self, ids: &[String]) -> Result<Vec<Record>, StoreError> {
         self.inner.by_id(ids)
     }
+    fn starts_of(
+        &mut self,
+        meeting: &str,
+        provider: Option<&str>,
+        between: std::ops::Range<DateTime<Utc>>,
+    ) -> Result<Vec<UpcomingStart>, StoreError> {
+        self.inner.starts_of(meeting, provider, between)
+    }
     fn interrupted(&mut self) -> Result<Vec<i64>, StoreError> {
         self.inner.interrupted()
     }
@@ -170,6 +178,8 @@ fn store(folder: &std::path::Path) -> SqliteStore {
         extend: None,
         on_removed: OnRemoved::Finish,
         look_every: TimeDelta::minutes(5),
+        no_show: None,
+        warn: Warn::default(),
     };
     let spec = MeetingSpec { title: "Herd".to_owned(), policy, room: Arc::default() };
     let meeting = StoredMeeting { id: "herd".to_owned(), fingerprint: [0; 32], is_removed: true, spec };
@@ -199,6 +209,7 @@ fn schedule() -> Box<Schedule> {
         create_is_idempotent: true,
         find_lag: TimeDelta::zero(),
         reports_occupancy: true,
+        can_announce: false,
         longest_lead: None,
         unsupported_settings: BTreeMap::new(),
     };

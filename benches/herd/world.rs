@@ -5,7 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use convened::config::{Meeting, ReloadGuard};
 pub(super) use convened::engine::LaneLimits;
 use convened::engine::{Command, Engine, Outside, ProviderSetup, Schedule};
-use convened::lifecycle::{Occurrence, OnRemoved, Policy, Times};
+use convened::lifecycle::{Occurrence, OnRemoved, Policy, Times, Warn};
 use convened::log::LogEvent;
 use convened::providers::meeting_service::{Driver, Settings};
 use convened::schedule::{Repeat, Series};
@@ -366,6 +366,8 @@ fn meeting() -> Meeting {
             extend: None,
             on_removed: OnRemoved::Finish,
             look_every: TimeDelta::minutes(5),
+            no_show: None,
+            warn: Warn::default(),
         },
         hosts: Vec::new(),
         participants: Vec::new(),

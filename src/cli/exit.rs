@@ -1,6 +1,6 @@
 //! Exit codes, as `sysexits.h` has them.
 
-use crate::daemon::InvalidSchedule;
+use crate::daemon::{InvalidSchedule, StoreUnusable};
 use crate::meeting_service::ServiceError;
 use crate::store::{StoreError, StoreLockError};
 use std::io::ErrorKind;
@@ -14,7 +14,7 @@ const UNAVAILABLE: u8 = 69;
 const IO: u8 = 74;
 /// May work later: another daemon holds the store, a schedule is held (`EX_TEMPFAIL`).
 pub(super) const TEMPFAIL: u8 = 75;
-/// The schedule is not valid, or the store is not one that this version can use: a restart will not help
+/// The schedule is not valid, or the store is damaged or not one that this version can use: a restart will not help
 /// (`EX_CONFIG`; the unit has `RestartPreventExitStatus=78`).
 pub(super) const CONFIG: u8 = 78;
 
@@ -48,7 +48,7 @@ pub(super) fn explain(error: &anyhow::Error) -> ExitCode {
 pub(super) fn code(error: &anyhow::Error) -> ExitCode {
     let code = if let Some(error) = error.downcast_ref::<StoreError>() {
         match error {
-            StoreError::TooNew { .. } | StoreError::NotAStore { .. } => CONFIG,
+            StoreError::TooNew { .. } | StoreError::NotAStore { .. } | StoreError::Damaged { .. } => CONFIG,
             StoreError::Database { .. } | StoreError::BadRow { .. } => IO,
         }
     } else if let Some(error) = error.downcast_ref::<StoreLockError>() {
@@ -56,7 +56,14 @@ pub(super) fn code(error: &anyhow::Error) -> ExitCode {
             StoreLockError::Held { .. } => TEMPFAIL,
             StoreLockError::Io { .. } => IO,
         }
-    } else if error.downcast_ref::<ServiceError>().is_some() {
+    } else if let Some(error) = error.downcast_ref::<ServiceError>() {
+        match error {
+            ServiceError::TooNew { .. } | ServiceError::NotOurs { .. } | ServiceError::Damaged { .. } => {
+                CONFIG
+            }
+            ServiceError::Database { .. } | ServiceError::Io { .. } => IO,
+        }
+    } else if error.downcast_ref::<StoreUnusable>().is_some() {
         IO
     } else if error.downcast_ref::<InvalidSchedule>().is_some() {
         CONFIG

@@ -76,6 +76,8 @@ impl Plan {
             show_problems(&loaded);
             return Ok(ExitCode::from(exit::CONFIG));
         };
+        // What is probably not meant, such as a host in two places: on standard error, beside the plan.
+        show_problems(&loaded);
         let now = SystemClock.wall();
         let from = self.from.map_or(now, |moment| moment.at(config.timezone));
         let until = self.until.map_or(from + config.daemon.horizon, |moment| moment.at(config.timezone));

@@ -63,6 +63,10 @@ struct Line<'a> {
     join_url: Option<&'a str>,
     host_url: Option<&'a str>,
     occupancy: Option<u32>,
+    /// Somebody was seen in the room, before the start included.
+    was_occupied: bool,
+    /// When the room closes at the latest, whoever is in it.
+    last_close_at: String,
     next_at: Option<String>,
     next_action: Option<&'a str>,
     attempts: u32,
@@ -98,6 +102,8 @@ impl Shown {
                 .and_then(|room| room.host_url.as_deref())
                 .map(|url| if shows_secrets { url } else { MASK }),
             occupancy: life.occupancy,
+            was_occupied: life.was_occupied,
+            last_close_at: times::rfc3339(life.last_close(&self.policy)),
             next_at: next.map(|next| times::rfc3339(next.at)),
             next_action: next.map(|next| next.action),
             attempts: life.attempts,

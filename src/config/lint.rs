@@ -7,8 +7,9 @@ use super::meeting::{Draft, Meeting};
 use super::problems::{Nature, Place, Problems};
 use super::provider::{ProviderConfig, ProviderKind};
 use super::rules::Rules;
+use crate::lifecycle::Policy;
 use crate::log::escape;
-use crate::providers::meeting_service;
+use crate::providers::{Capabilities, meeting_service};
 use crate::schedule::Finding;
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -72,11 +73,56 @@ fn report(draft: &Draft, findings: &[Finding], problems: &Problems) {
 /// Warns where a meeting asks of its provider what that cannot do.
 pub(super) fn unsupported(meeting: &Meeting, draft: &Draft, provider: &ProviderConfig, problems: &Problems) {
     let ProviderKind::MeetingService(_) = &provider.kind;
-    for (setting, consequence) in meeting_service::capabilities().unsupported_settings {
+    let capabilities = meeting_service::capabilities();
+    let name = quote(&provider.name);
+    let warn = |place: &Place, message: String| {
+        problems.report(place, Severity::Warning, Nature::Reference, message, None);
+    };
+    for (setting, consequence) in &capabilities.unsupported_settings {
         if meeting.settings.has(setting) {
-            let message = format!("provider {} has no `{setting}`: it {consequence}", quote(&provider.name));
-            let place = &draft.places.meeting;
-            problems.report(place, Severity::Warning, Nature::Reference, message, None);
+            warn(&draft.places.meeting, format!("provider {name} has no `{setting}`: it {consequence}"));
+        }
+    }
+    for message in unsupported_rules(&meeting.policy, &name, &capabilities) {
+        warn(&draft.places.meeting, message);
+    }
+}
+
+/// What the rules ask in vain of a provider that can do no more than this.
+fn unsupported_rules(policy: &Policy, provider: &str, capabilities: &Capabilities) -> Vec<String> {
+    let mut messages = Vec::new();
+    if policy.no_show.is_some() && !capabilities.reports_occupancy {
+        messages.push(format!(
+            "provider {provider} does not tell who is in a room: `no_show` never closes one there"
+        ));
+    }
+    if !policy.warn.before.is_empty() && !capabilities.can_announce {
+        messages
+            .push(format!("provider {provider} shows no messages in a room: `warn` is told in the log only"));
+    }
+    messages
+}
+
+/// Warns of rules that never come to anything, as the room is closed by then, where a meeting itself has them: a default
+/// need not suit every one.
+pub(super) fn rules_without_effect(drafts: &[Draft], defaults: &Rules, problems: &Problems) {
+    let default_places = [defaults.no_show().map(|it| &it.place), defaults.warn().map(|it| &it.place)];
+    for draft in drafts {
+        let Some(series) = &draft.series else { continue };
+        let policy = draft.rules.policy();
+        let most = policy.extend.map_or(TimeDelta::zero(), |extend| extend.max);
+        let is_open_for = series.duration + policy.close_delay + most;
+        let no_show = draft.rules.no_show().map(|it| (&it.place, "no_show", it.value));
+        let longest = policy.warn.before.first().copied();
+        let warn = draft.rules.warn().zip(longest).map(|(it, longest)| (&it.place, "warn", longest));
+        for (place, key, value) in no_show.into_iter().chain(warn) {
+            if value < is_open_for || default_places.contains(&Some(place)) {
+                continue;
+            }
+            let (value, open) = (duration::format(value), duration::format(is_open_for));
+            let message =
+                format!("`{key}` comes to nothing: {value}, and the room closes {open} after the start");
+            problems.warning(place, message, None);
         }
     }
 }
@@ -121,5 +167,36 @@ pub(super) fn create_ahead(drafts: &[Draft], defaults: &Rules, horizon: TimeDelt
             problems.warning(&ahead.place, message, help.to_owned());
             told = told.or(Some(&ahead.place));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lifecycle::{OnRemoved, Warn};
+
+    #[test]
+    fn rules_that_a_provider_cannot_serve_are_told() {
+        let mut capabilities = meeting_service::capabilities();
+        let policy = Policy {
+            create_ahead: TimeDelta::minutes(15),
+            close_delay: TimeDelta::minutes(5),
+            extend: None,
+            on_removed: OnRemoved::Finish,
+            look_every: TimeDelta::minutes(5),
+            no_show: Some(TimeDelta::minutes(20)),
+            warn: Warn { before: vec![TimeDelta::minutes(5)], ..Warn::default() },
+        };
+        assert!(unsupported_rules(&policy, "\"p\"", &capabilities).is_empty());
+        (capabilities.reports_occupancy, capabilities.can_announce) = (false, false);
+        assert_eq!(
+            unsupported_rules(&policy, "\"p\"", &capabilities),
+            [
+                "provider \"p\" does not tell who is in a room: `no_show` never closes one there",
+                "provider \"p\" shows no messages in a room: `warn` is told in the log only",
+            ]
+        );
+        let policy = Policy { no_show: None, warn: Warn::default(), ..policy };
+        assert!(unsupported_rules(&policy, "\"p\"", &capabilities).is_empty());
     }
 }

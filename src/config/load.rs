@@ -10,7 +10,7 @@ use super::provider::{
 use super::rules::{self, Rules};
 use super::secret::SecretUse;
 use super::suggest::nearest;
-use super::{Config, Daemon, daemon, lint};
+use super::{Config, Daemon, daemon, lint, seats};
 use crate::seams::Files;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
@@ -105,6 +105,7 @@ impl Parts {
         let horizon = self.daemon.horizon;
         lint::create_ahead(&self.drafts, &self.defaults, horizon, problems);
         lint::occurrences(&self.drafts, horizon, now, problems);
+        lint::rules_without_effect(&self.drafts, &self.defaults, problems);
         if let Some(draft) = self.drafts.iter().find(|draft| !draft.has_zone) {
             let help =
                 "write timezone = \"Europe/Paris\" at the top of the first file, for all meetings".to_owned();
@@ -128,6 +129,9 @@ impl Parts {
                 }
                 None => {}
             }
+        }
+        if !problems.has_errors() {
+            seats::double_booked(&self.drafts, |draft| self.provider_of(draft), horizon, now, problems);
         }
         self.check_unused(problems);
     }

@@ -20,6 +20,7 @@ mod problems;
 mod provider;
 mod reader;
 mod rules;
+mod seats;
 mod secret;
 mod suggest;
 mod syntax;

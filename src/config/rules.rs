@@ -5,7 +5,7 @@ use super::problems::Place;
 use super::provider::KINDS;
 use super::reader::{Item, Section};
 use super::suggest::nearest;
-use crate::lifecycle::{Extend, OnRemoved, Policy};
+use crate::lifecycle::{Extend, OnRemoved, Policy, Warn};
 use crate::providers::{Participant, Recording, Role, Settings};
 use chrono::TimeDelta;
 use chrono_tz::Tz;
@@ -16,11 +16,15 @@ use toml::de::DeValue;
 const MAX_PEOPLE: usize = 10_000;
 /// Most characters of somebody's address or id.
 const MAX_PERSON_CHARS: usize = 320;
+/// Most warnings before a room closes.
+const MAX_WARNINGS: usize = 10;
+/// Most characters of a warning.
+const MAX_WARNING_CHARS: usize = 200;
 /// Most characters of a password.
 const MAX_PASSWORD_CHARS: usize = 128;
 
 /// Keys of a meeting that can have their default in `[defaults]`, besides the tables named by kind.
-pub(super) const KEYS: [&str; 11] = [
+pub(super) const KEYS: [&str; 14] = [
     "provider",
     "timezone",
     "duration",
@@ -29,11 +33,14 @@ pub(super) const KEYS: [&str; 11] = [
     "extend",
     "on_removed",
     "look_every",
+    "no_show",
+    "warn",
+    "warn_text",
     "hosts",
     "participants",
     "settings",
 ];
-pub(super) const EXTEND_KEYS: [&str; 3] = ["while_occupied", "step", "max"];
+pub(super) const EXTEND_KEYS: [&str; 4] = ["while_occupied", "step", "max", "yields"];
 pub(super) const SETTINGS_KEYS: [&str; 4] = ["mute_on_entry", "join_before_host", "recording", "password"];
 pub(super) const PARTICIPANT_KEYS: [&str; 2] = ["id", "role"];
 const ROLES: [(&str, Role); 3] =
@@ -57,6 +64,9 @@ pub(super) struct Rules {
     extend: ExtendKeys,
     on_removed: Option<OnRemoved>,
     look_every: Option<TimeDelta>,
+    no_show: NoShow,
+    warn: Option<Placed<Vec<TimeDelta>>>,
+    warn_text: Option<String>,
     hosts: Option<Vec<String>>,
     participants: Option<Vec<Participant>>,
     settings: Settings,
@@ -64,10 +74,23 @@ pub(super) struct Rules {
     pub(super) passthrough: BTreeMap<&'static str, serde_json::Map<String, serde_json::Value>>,
 }
 
+/// `no_show`, with the word that switches it off where the defaults have it on.
+#[derive(Debug, Clone, Default)]
+pub(super) enum NoShow {
+    /// Nothing is said.
+    #[default]
+    Unsaid,
+    /// `false`.
+    Off,
+    /// After that.
+    After(Placed<TimeDelta>),
+}
+
 /// `extend`, key by key.
 #[derive(Debug, Clone, Default)]
 struct ExtendKeys {
     while_occupied: Option<bool>,
+    yields: Option<bool>,
     step: Option<TimeDelta>,
     max: Option<TimeDelta>,
     place: Option<Place>,
@@ -107,6 +130,9 @@ impl Rules {
             extend: section.item("extend").map(|item| ExtendKeys::read(&item)).unwrap_or_default(),
             on_removed: section.item("on_removed").and_then(|item| item.choice(&removed)),
             look_every: between("look_every", look_every, "5m").map(|placed| placed.value),
+            no_show: section.item("no_show").and_then(|item| no_show(&item)).unwrap_or_default(),
+            warn: section.item("warn").and_then(|item| warn(&item)),
+            warn_text: section.item("warn_text").and_then(|item| warn_text(&item)),
             hosts: section.item("hosts").and_then(|item| hosts(&item)),
             participants: section.item("participants").and_then(|item| participants(&item)),
             settings: section.item("settings").map(|item| settings(&item)).unwrap_or_default(),
@@ -138,8 +164,14 @@ impl Rules {
         fill(&mut self.extend.step, defaults.extend.step.as_ref());
         fill(&mut self.extend.max, defaults.extend.max.as_ref());
         fill(&mut self.extend.while_occupied, defaults.extend.while_occupied.as_ref());
+        fill(&mut self.extend.yields, defaults.extend.yields.as_ref());
         fill(&mut self.on_removed, defaults.on_removed.as_ref());
         fill(&mut self.look_every, defaults.look_every.as_ref());
+        if matches!(self.no_show, NoShow::Unsaid) {
+            self.no_show = defaults.no_show.clone();
+        }
+        fill(&mut self.warn, defaults.warn.as_ref());
+        fill(&mut self.warn_text, defaults.warn_text.as_ref());
         fill(&mut self.hosts, defaults.hosts.as_ref());
         fill(&mut self.participants, defaults.participants.as_ref());
         fill(&mut self.settings.mute_on_entry, defaults.settings.mute_on_entry.as_ref());
@@ -155,7 +187,7 @@ impl Rules {
     /// Reports an extension that cannot be, where these rules themselves say something about it.
     pub(super) fn check_extend(&self, problems: &super::problems::Problems) {
         let Some(place) = &self.extend.place else { return };
-        let Some(Extend { step, max }) = self.extend.resolve() else { return };
+        let Some(Extend { step, max, .. }) = self.extend.resolve() else { return };
         if max < step {
             let (step, max) = (super::duration::format(step), super::duration::format(max));
             let message = format!("`extend.max` is less than `extend.step`: {max} and {step}");
@@ -175,7 +207,30 @@ impl Rules {
             extend: self.extend.resolve(),
             on_removed: self.on_removed.unwrap_or_default(),
             look_every: self.look_every.unwrap_or(TimeDelta::minutes(5)),
+            no_show: self.no_show().map(|placed| placed.value),
+            warn: Warn {
+                before: self.warn.as_ref().map(|placed| placed.value.clone()).unwrap_or_default(),
+                text: self.warn_text.clone().unwrap_or_else(|| Warn::DEFAULT_TEXT.to_owned()),
+            },
         }
+    }
+
+    /// `no_show`, where it is on.
+    pub(super) fn no_show(&self) -> Option<&Placed<TimeDelta>> {
+        match &self.no_show {
+            NoShow::After(placed) => Some(placed),
+            NoShow::Off | NoShow::Unsaid => None,
+        }
+    }
+
+    /// `warn`, where there is any.
+    pub(super) fn warn(&self) -> Option<&Placed<Vec<TimeDelta>>> {
+        self.warn.as_ref().filter(|placed| !placed.value.is_empty())
+    }
+
+    /// Who leads.
+    pub(super) fn hosts(&self) -> impl Iterator<Item = &str> {
+        self.hosts.iter().flatten().map(String::as_str)
     }
 
     /// Hosts, participants and settings.
@@ -201,6 +256,7 @@ impl ExtendKeys {
             ),
             step: section.item("step").and_then(|item| item.duration(lengths(), "10m")),
             max: section.item("max").and_then(|item| item.duration(lengths(), "1h")),
+            yields: section.item("yields").and_then(|item| item.boolean()),
             place,
         }
     }
@@ -209,9 +265,52 @@ impl ExtendKeys {
     fn resolve(&self) -> Option<Extend> {
         self.while_occupied.unwrap_or(false).then(|| {
             let step = self.step.unwrap_or(TimeDelta::minutes(10));
-            Extend { step, max: self.max.unwrap_or(TimeDelta::hours(1)) }
+            let max = self.max.unwrap_or(TimeDelta::hours(1));
+            Extend { step, max, yields: self.yields.unwrap_or(true) }
         })
     }
+}
+
+/// `no_show = "20m"`, or `false`.
+fn no_show(item: &Item<'_>) -> Option<NoShow> {
+    if item.value().as_bool() == Some(false) {
+        return Some(NoShow::Off);
+    }
+    let value = item.duration(TimeDelta::minutes(1)..=TimeDelta::hours(24), "20m")?;
+    Some(NoShow::After(Placed { value, place: item.place() }))
+}
+
+/// `warn = ["5m", "1m"]`: the longest first, none twice.
+fn warn(item: &Item<'_>) -> Option<Placed<Vec<TimeDelta>>> {
+    let entries = item.elements(MAX_WARNINGS, "warn = [\"5m\", \"1m\"]")?;
+    let bounds = TimeDelta::minutes(1)..=TimeDelta::hours(24);
+    let mut value: Vec<_> = entries.iter().filter_map(|entry| entry.duration(bounds.clone(), "5m")).collect();
+    value.sort_unstable_by(|a, b| b.cmp(a));
+    value.dedup();
+    Some(Placed { value, place: item.place() })
+}
+
+/// One plain line, in which only the minutes can be filled in.
+fn warn_text(item: &Item<'_>) -> Option<String> {
+    let text = item.string("warn_text = \"This room closes in {minutes} min.\"")?;
+    let count = text.chars().count();
+    if text.trim().is_empty() || count > MAX_WARNING_CHARS {
+        let message = format!("`warn_text` must have 1 to {MAX_WARNING_CHARS} characters, not {count}");
+        item.error(message, None);
+        return None;
+    }
+    if !is_plain_line(text) {
+        let message =
+            "`warn_text` must not hold control characters or marks that change the direction of text";
+        item.error(message, None);
+        return None;
+    }
+    if text.replace(Warn::MINUTES, "").contains(['{', '}']) {
+        let help = format!("{} is the only thing that can be filled in", Warn::MINUTES);
+        item.error("`warn_text` holds braces that stand for nothing", help);
+        return None;
+    }
+    Some(text.to_owned())
 }
 
 /// An IANA zone.

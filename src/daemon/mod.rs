@@ -7,6 +7,7 @@
 pub mod assemble;
 pub mod control;
 mod housekeeping;
+mod patience;
 pub mod reload;
 pub mod state_dir;
 mod watch;
@@ -14,15 +15,16 @@ mod watch;
 use crate::config::{Daemon, Loaded};
 use crate::engine::{Command, Engine, Outside};
 use crate::log::LogEvent;
-use crate::meeting_service::{MeetingService, ServiceSettings};
+use crate::meeting_service::{MeetingService, ServiceError, ServiceSettings};
 use crate::seams::{
     Clock, Entropy, Files, Host, HostState, SystemClock, SystemEntropy, SystemFiles, SystemHost,
 };
-use crate::store::{SqliteStore, StoreLock};
+use crate::store::{SqliteStore, StoreError, StoreLock};
 use crate::transport::{DateWitness, HttpClient, Transport, Witnessed};
 use crate::web::Health;
 use anyhow::Context as _;
 use assemble::{Assembler, BuiltInService};
+use patience::Patience;
 use reload::{Reloader, Request};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
@@ -42,6 +44,18 @@ impl std::fmt::Display for InvalidSchedule {
 }
 
 impl std::error::Error for InvalidSchedule {}
+
+/// The schedule could not be put in force, as the store cannot be written.
+#[derive(Debug)]
+pub struct StoreUnusable(String);
+
+impl std::fmt::Display for StoreUnusable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for StoreUnusable {}
 
 /// Commands that may wait for the engine.
 const COMMANDS: usize = 64;
@@ -87,20 +101,24 @@ async fn serve(path: &Path, loaded: Loaded, settings: Daemon) -> anyhow::Result<
         config: &path.display().to_string(),
         state_dir: &state_dir.display().to_string(),
     });
-    let store = SqliteStore::open(&state_dir)?;
+    let patience = Patience::new(host.clone(), clock.clone());
+    let store = patience.with(|| SqliteStore::open(&state_dir), StoreError::may_pass).await?;
 
     let listener = bind(settings.listen).await?;
     let address = listener.local_addr().context("the listener's address")?;
     let public_url = settings.public_url.clone().unwrap_or_else(|| format!("http://{}", reachable(address)));
-    let service = MeetingService::open(
-        &state_dir.join(MeetingService::FILE_NAME),
-        clock.clone(),
-        entropy.clone(),
-        ServiceSettings {
-            entry_creates_rooms: settings.entry_creates_rooms,
-            ..ServiceSettings::new(&public_url)
-        },
-    )?;
+    let open_service = || {
+        MeetingService::open(
+            &state_dir.join(MeetingService::FILE_NAME),
+            clock.clone(),
+            entropy.clone(),
+            ServiceSettings {
+                entry_creates_rooms: settings.entry_creates_rooms,
+                ..ServiceSettings::new(&public_url)
+            },
+        )
+    };
+    let service = patience.with(open_service, ServiceError::may_pass).await?;
     host.log(&LogEvent::DaemonListening { address: &address.to_string(), public_url: &public_url });
     let built_in = BuiltInService {
         base_url: format!("http://{}", reachable(address)),
@@ -124,8 +142,11 @@ async fn serve(path: &Path, loaded: Loaded, settings: Daemon) -> anyhow::Result<
         Arc::new(Witnessed::new(Arc::new(client), witness.clone(), clock.clone()));
     let calls = tokio::runtime::Handle::current();
     let outside = Outside { clock: clock.clone(), entropy, host: host.clone(), witness, calls };
-    let (engine, commands) = mpsc::channel(COMMANDS);
-    let mut engine_ended = spawn_engine(Box::new(store), outside, commands)?;
+    let (engine_commands, commands) = mpsc::channel(COMMANDS);
+    let mut engine = Engine::new(Box::new(store), outside)?;
+    patience.with(|| engine.recover(), StoreError::may_pass).await?;
+    let mut engine_ended = spawn_engine(engine, commands)?;
+    let engine = engine_commands;
 
     let socket = control::socket_path(&state_dir);
     let control = control::listen(&socket)?;
@@ -144,18 +165,29 @@ async fn serve(path: &Path, loaded: Loaded, settings: Daemon) -> anyhow::Result<
         let note = Command::Remember { key, value: Some(value.display().to_string()), done };
         engine.send(note).await.context("the engine is gone")?;
     }
-    match reloader.start(loaded).await {
+    // Before the first call can leave: a signal that nobody handles ends the process in the middle of it.
+    let mut signals = Signals::new()?;
+    let mut outcome = reloader.start(loaded).await;
+    while matches!(outcome, reload::Outcome::Failed(_)) {
+        tokio::select! {
+            biased;
+            // As a crash: what was committed stands.
+            _ = signals.end() => return Ok(()),
+            goes_on = patience.pause() => if !goes_on { break },
+        }
+        outcome = reloader.again().await;
+    }
+    match outcome {
         // The log has told each problem.
         reload::Outcome::Invalid(_) => return Err(InvalidSchedule.into()),
-        reload::Outcome::Failed(error) => anyhow::bail!(error),
+        reload::Outcome::Failed(error) => return Err(StoreUnusable(error).into()),
         reload::Outcome::Unchanged | reload::Outcome::Applied(_) | reload::Outcome::Held(_) => {}
     }
-    let _housekeeping = housekeeping::start(engine.clone(), service.clone(), host.clone()).await?;
+    let _housekeeping =
+        housekeeping::start(engine.clone(), service.clone(), host.clone(), state_dir.clone()).await?;
     let (requests, reloads) = mpsc::channel(8);
     tokio::spawn(reloader.run(reloads));
     tokio::spawn(control::serve(control, requests.clone(), health.clone()));
-    // Before READY: from then on a reload may be asked for, and a signal that nobody handles ends the process.
-    let signals = Signals::new()?;
     engine.send(Command::Ready).await.context("the engine is gone")?;
     health.set_ready(true);
 
@@ -184,12 +216,9 @@ async fn serve(path: &Path, loaded: Loaded, settings: Daemon) -> anyhow::Result<
 /// Runs the engine on a thread of its own, where waiting for the disk keeps nobody else waiting. What is returned comes
 /// back when it has stopped, with an error if it panicked.
 fn spawn_engine(
-    store: Box<dyn crate::store::Store>,
-    outside: Outside,
+    engine: Engine,
     commands: mpsc::Receiver<Command>,
 ) -> anyhow::Result<tokio::sync::oneshot::Receiver<()>> {
-    let mut engine = Engine::new(store, outside)?;
-    engine.recover()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("engine")?;
     let (done, stopped) = tokio::sync::oneshot::channel();
     std::thread::Builder::new()
@@ -217,6 +246,14 @@ impl Signals {
             interrupt: signal(SignalKind::interrupt())?,
             hang_up: signal(SignalKind::hangup())?,
         })
+    }
+
+    /// Waits for a signal that ends the daemon and returns its name.
+    async fn end(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
     }
 
     /// Waits for a signal that ends the daemon and returns its name; SIGHUP on the way asks for a reload.

@@ -111,6 +111,12 @@ impl Reloader {
         self.act_upon(loaded, false, true).await
     }
 
+    /// Tries again what failed at the start.
+    pub async fn again(&mut self) -> Outcome {
+        let loaded = self.load().await;
+        self.act_upon(loaded, false, false).await
+    }
+
     /// Works until every sender of `requests` is gone.
     pub async fn run(mut self, mut requests: mpsc::Receiver<Request>) {
         loop {

@@ -50,8 +50,13 @@ pub fn locate_existing(configured: Option<&Path>, file_name: &str) -> anyhow::Re
 /// # Errors
 /// When it cannot be made, is no folder, or others may write there.
 pub fn prepare(path: &Path) -> anyhow::Result<()> {
+    let missing: Vec<&Path> = path.ancestors().take_while(|folder| !folder.exists()).collect();
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
     made.with_context(|| format!("cannot make the state folder {}", path.display()))?;
+    for parent in missing.iter().rev().filter_map(|folder| folder.parent()) {
+        // A folder outlives a power cut once the one above it is on disk. A file system that cannot do that does it itself.
+        let _ = std::fs::File::open(parent).and_then(|parent| parent.sync_all());
+    }
     let mode = std::fs::metadata(path)
         .with_context(|| format!("cannot look at the state folder {}", path.display()))?
         .permissions()

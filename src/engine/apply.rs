@@ -333,7 +333,9 @@ impl Engine {
         let mut known_records: BTreeMap<String, Record> = BTreeMap::new();
         if known.is_some() {
             let records = self.store.of_meeting(&meeting.id, from)?;
-            known_records.extend(records.into_iter().map(|record| (record.id.clone(), record)));
+            // Strays have an end of their own, whatever the schedule says.
+            let records = records.into_iter().filter(|record| !record.is_stray());
+            known_records.extend(records.map(|record| (record.id.clone(), record)));
         }
         let from = known_records
             .values()
@@ -455,7 +457,7 @@ impl Engine {
     ) -> Result<(), StoreError> {
         let spec = Arc::new(known.spec.clone());
         for record in self.store.of_meeting(&known.id, reading.now.wall)? {
-            if !record.occurrence.state.is_final() {
+            if !record.occurrence.state.is_final() && !record.is_stray() {
                 self.cancel(diff, record, &spec, reading);
             }
         }
@@ -511,6 +513,7 @@ impl Engine {
         // What is durable is in memory before anything else can fail: rules, and what is new about calls in flight.
         diff.turn.batch = first;
         self.specs.extend(diff.specs);
+        self.seats.forget();
         // New occurrences may stand before what was queued last.
         self.requeue();
         self.committed(diff.turn, reading);

@@ -16,6 +16,7 @@ mod horizon;
 mod lanes;
 mod perform;
 mod report;
+mod seats;
 #[cfg(test)]
 mod tests;
 mod turn;
@@ -119,6 +120,8 @@ pub struct Engine {
     guard: ClockGuard,
     lanes: BTreeMap<String, Lane>,
     specs: HashMap<String, Arc<MeetingSpec>>,
+    /// Who has which seat, as far as it was asked.
+    seats: seats::Seats,
     /// The providers are known: a schedule was given, whether it was put in force or held. Before, nothing is called.
     is_configured: bool,
     /// The schedule in force; `None` until one was applied.
@@ -133,6 +136,8 @@ pub struct Engine {
     results_out: mpsc::UnboundedSender<CallResult>,
     /// While the store cannot be written: when that was last told, on the boot clock.
     store_failure_told: Option<Duration>,
+    /// Everything else is up, and the store is waited for.
+    is_ready_due: bool,
     /// The store refused a turn: until all results are dealt with, each has a turn of its own.
     is_one_by_one: bool,
     /// The wall clock was set, and the store has not worked out the deadlines anew yet.
@@ -165,6 +170,7 @@ impl Engine {
             calls: outside.calls,
             lanes: BTreeMap::new(),
             specs,
+            seats: seats::Seats::default(),
             is_configured: false,
             in_force: None,
             in_flight: HashMap::new(),
@@ -174,6 +180,7 @@ impl Engine {
             results_in,
             results_out,
             store_failure_told: None,
+            is_ready_due: false,
             is_one_by_one: false,
             is_rearm_due: false,
             tally: Counts::default(),
@@ -198,6 +205,9 @@ impl Engine {
                 command = commands.recv() => match command {
                     Some(Command::Apply { schedule, is_accepted, reply }) => {
                         let outcome = self.apply(schedule, is_accepted);
+                        if let Err(ApplyError::Store(error)) = &outcome {
+                            self.store_failed(error);
+                        }
                         // Whoever asked may be gone; what was applied stays applied.
                         let _ = reply.send(outcome);
                     }
@@ -277,14 +287,11 @@ impl Engine {
             self.results.push(result);
         }
         self.answers_last_turn = 0;
-        let outcome = self.try_turn(reading);
+        let outcome = self.try_turn(reading).and_then(|nap| self.prove_store().map(|()| nap));
         // Turns between the pieces of a large insert have noted their own.
         self.turned_at = reading.now.wall;
         match outcome {
             Ok(nap) => {
-                if self.store_failure_told.take().is_some() {
-                    self.host.log(&crate::log::LogEvent::StoreRecovered {});
-                }
                 self.host.notify(HostState::Alive);
                 nap
             }
@@ -295,6 +302,21 @@ impl Engine {
                 STORE_PAUSE
             }
         }
+    }
+
+    /// A store that failed works again when something was written to it: a turn that had nothing to write shows nothing.
+    fn prove_store(&mut self) -> Result<(), StoreError> {
+        if self.store_failure_told.is_none() {
+            return Ok(());
+        }
+        let now = self.clock.wall().timestamp().to_string();
+        self.store.commit(&Batch { meta: vec![("proved_at", Some(now))], ..Batch::default() })?;
+        self.store_failure_told = None;
+        self.host.log(&crate::log::LogEvent::StoreRecovered {});
+        if std::mem::take(&mut self.is_ready_due) {
+            self.ready();
+        }
+        Ok(())
     }
 
     fn store_failed(&mut self, error: &StoreError) {
@@ -333,7 +355,12 @@ impl Engine {
         self.requeue();
     }
 
+    /// Tells that everything is up, once the store can be written.
     fn ready(&mut self) {
+        if self.store_failure_told.is_some() {
+            self.is_ready_due = true;
+            return;
+        }
         let next_at = self.store.next_due(self.queued_until).ok().flatten().map(crate::log::Time);
         self.host.notify(HostState::Ready);
         self.host.log(&crate::log::LogEvent::DaemonReady {

@@ -46,6 +46,7 @@ impl CallResult {
             Outcome::Look(_) => Call::Look,
             Outcome::Update(_) => Call::Update,
             Outcome::Close(_) => Call::Close,
+            Outcome::Announce(_) => Call::Announce,
         };
         self.outcome = Outcome::failed(call, error);
         !std::mem::replace(&mut self.is_refused, true)
@@ -59,6 +60,7 @@ enum Outcome {
     Look(Result<Sight, ProviderError>),
     Update(Result<Room, ProviderError>),
     Close(Result<(), ProviderError>),
+    Announce(Result<(), ProviderError>),
 }
 
 impl Outcome {
@@ -69,6 +71,7 @@ impl Outcome {
             Call::Look => Self::Look(Err(error)),
             Call::Update => Self::Update(Err(error)),
             Call::Close => Self::Close(Err(error)),
+            Call::Announce => Self::Announce(Err(error)),
         }
     }
 }
@@ -150,8 +153,14 @@ impl Engine {
         let leaving = match (provider, spec) {
             (Some(provider), Some(spec)) => {
                 let limit = lane.map_or(super::NO_LIMITS.timeout, |lane| lane.limits.timeout);
-                let limit = self.clock.sleep(limit.saturating_add(CALL_MARGIN));
-                Some(Leaving { wish: Wish::of(&record, call, spec), provider, limit, promise })
+                let mut limit = limit.saturating_add(CALL_MARGIN);
+                let left = record.occurrence.last_close(&spec.policy) - self.clock.wall();
+                if call == Call::Announce {
+                    // While it is under way nothing else is called: it must not stand in the way of the close.
+                    limit = limit.min((left / 2).to_std().unwrap_or_default());
+                }
+                let limit = self.clock.sleep(limit);
+                Some(Leaving { wish: Wish::of(&record, call, spec, left), provider, limit, promise })
             }
             _ => {
                 let error = format!("provider {:?} is not in the configuration", record.provider);
@@ -214,6 +223,7 @@ impl Engine {
             Outcome::Look(seen) => Answer::Look(seen.map_err(&mut failure)),
             Outcome::Update(made) => Answer::Update(made.map_err(&mut failure)),
             Outcome::Close(done) => Answer::Close(done.map_err(&mut failure)),
+            Outcome::Announce(done) => Answer::Announce(done.map_err(&mut failure)),
         };
         if let (Some(until), Some(lane)) = (limited_until.filter(|_| !is_on(Bug::LimitIgnored)), lane) {
             let pause = (until - wall).to_std().unwrap_or_default();
@@ -232,10 +242,12 @@ enum Wish {
     Look(String),
     Update(String, RoomRequest),
     Close(String),
+    Announce(String, String),
 }
 
 impl Wish {
-    fn of(record: &Record, call: Call, spec: &MeetingSpec) -> Self {
+    /// `left` is the time up to the last close.
+    fn of(record: &Record, call: Call, spec: &MeetingSpec, left: TimeDelta) -> Self {
         let room_id = || record.occurrence.room.as_ref().map(|room| room.id.clone()).unwrap_or_default();
         match call {
             Call::Create => Self::Create(request(record, spec)),
@@ -243,6 +255,7 @@ impl Wish {
             Call::Look => Self::Look(room_id()),
             Call::Update => Self::Update(room_id(), request(record, spec)),
             Call::Close => Self::Close(room_id()),
+            Call::Announce => Self::Announce(room_id(), spec.policy.warn.text_for(left)),
         }
     }
 
@@ -253,6 +266,7 @@ impl Wish {
             Self::Look(room_id) => Outcome::Look(provider.look(&room_id).await),
             Self::Update(room_id, request) => Outcome::Update(provider.update(&room_id, &request).await),
             Self::Close(room_id) => Outcome::Close(provider.close(&room_id).await),
+            Self::Announce(room_id, text) => Outcome::Announce(provider.announce(&room_id, &text).await),
         }
     }
 }

@@ -1,9 +1,9 @@
 //! What a turn tells: from transitions to events of the log.
 
-use crate::lifecycle::{Answer, Change, Event, FailureKind, LATE_AFTER, Reason, State};
+use crate::lifecycle::{Answer, Change, Event, FailureKind, LATE_AFTER, Reason, State, Warned, Warning};
 use crate::log::{LogEvent, Time};
 use crate::seams::Host;
-use crate::store::{Counts, MeetingSpec, Record};
+use crate::store::{Counts, MeetingSpec, Record, UpcomingStart};
 use chrono::{DateTime, TimeDelta, Utc};
 use std::sync::Arc;
 
@@ -19,6 +19,10 @@ pub(super) struct Report {
     changes: Vec<Change>,
     failure: Option<(&'static str, FailureKind, DateTime<Utc>)>,
     was_updated: bool,
+    /// What became of a message in the room: `Ok`, or why it may not have got there.
+    announced: Option<Result<(), String>>,
+    warning: Option<Warning>,
+    yields_to: Option<UpcomingStart>,
     spec: Arc<MeetingSpec>,
     wall: DateTime<Utc>,
 }
@@ -42,7 +46,24 @@ impl Report {
         };
         let failure = failure.map(|(call, failure)| (call, failure.kind, failure.retry_at));
         let was_updated = matches!(event, Event::Answered(Answer::Update(Ok(_))));
-        Self { before, after, changes, failure, was_updated, spec, wall }
+        let announced = match event {
+            Event::Answered(Answer::Announce(outcome)) => {
+                Some(outcome.clone().map_err(|failure| failure.message))
+            }
+            _ => None,
+        };
+        let (warning, yields_to) = (None, None);
+        Self { before, after, changes, failure, was_updated, announced, warning, yields_to, spec, wall }
+    }
+
+    /// With a warning that was dealt with without a call.
+    pub(super) fn with_warning(self, warning: Option<Warning>) -> Self {
+        Self { warning, ..self }
+    }
+
+    /// With the occurrence before which this one ends, if it comes to that.
+    pub(super) fn yielding_to(self, next: Option<UpcomingStart>) -> Self {
+        Self { yields_to: next, ..self }
     }
 
     /// Brings the number of occurrences that are not over up to date.
@@ -62,6 +83,12 @@ impl Report {
         }
         let (occurrence, provider) = (self.after.id.as_str(), self.after.provider.as_str());
         let (before, after) = (&self.before.occurrence, &self.after.occurrence);
+        self.tell_yield(host);
+        self.tell_warning(host);
+        if self.after.is_stray() && before.gone_since.is_some() && after.gone_since.is_none() {
+            let occupancy = after.occupancy.map(u64::from);
+            host.log(&LogEvent::RoomReturned { occurrence, provider, occupancy });
+        }
         if self.was_updated {
             host.log(&LogEvent::RoomUpdated { occurrence, provider, ends_at: Time(after.ends_at()) });
         }
@@ -73,6 +100,55 @@ impl Report {
         if after.occupancy != before.occupancy && after.state.has_open_room() {
             let occupancy = after.occupancy.map(u64::from);
             host.log(&LogEvent::RoomOccupancy { occurrence, provider, occupancy });
+        }
+    }
+
+    /// An extension was shortened, or not granted, as the next occurrence begins.
+    fn tell_yield(&self, host: &dyn Host) {
+        let (before, after) = (&self.before.occurrence, &self.after.occurrence);
+        let policy = &self.spec.policy;
+        let Some(next) = &self.yields_to else { return };
+        let has = |reasons: &[Reason]| self.changes.iter().any(|change| reasons.contains(&change.reason));
+        let is_shortened =
+            has(&[Reason::Occupied, Reason::OccupancyUnknown]) && after.closes_at(policy) == next.at;
+        // Where it was shortened before, this is what was told then.
+        let is_refused = has(&[Reason::Yielded]) && before.closes_at(policy) != next.at;
+        if is_shortened || is_refused {
+            host.log(&LogEvent::MeetingYields {
+                occurrence: &self.after.id,
+                provider: &self.after.provider,
+                next: &next.id,
+                next_starts_at: Time(next.at),
+                closes_at: Time(before.closes_at(policy).max(after.closes_at(policy))),
+            });
+        }
+    }
+
+    fn tell_warning(&self, host: &dyn Host) {
+        let (occurrence, provider) = (self.after.id.as_str(), self.after.provider.as_str());
+        let (life, policy) = (&self.before.occurrence, &self.spec.policy);
+        let told = |shown: &str, closes_at: DateTime<Utc>, before: TimeDelta| {
+            let minutes = u64::try_from(before.num_minutes()).unwrap_or_default();
+            let closes_at = Time(closes_at);
+            host.log(&LogEvent::MeetingWarned { occurrence, provider, minutes, closes_at, shown });
+        };
+        let not_told = |closes_at: DateTime<Utc>, error: &str| {
+            let closes_at = Time(closes_at);
+            host.log(&LogEvent::MeetingNotWarned { occurrence, provider, closes_at, error });
+        };
+        match self.warning {
+            Some(Warning { closes_at, before, warned: Warned::InLog }) => told("log", closes_at, before),
+            Some(Warning { closes_at, warned: Warned::TooLate, .. }) => not_told(closes_at, "too late"),
+            None => {}
+        }
+        let closes_at = life.last_close(policy);
+        match &self.announced {
+            Some(Ok(())) => {
+                let before = life.warned_at.map_or(TimeDelta::zero(), |at| closes_at - at);
+                told("room", closes_at, before);
+            }
+            Some(Err(error)) => not_told(closes_at, error),
+            None => {}
         }
     }
 
@@ -96,7 +172,9 @@ impl Report {
             let starts_at = Time(starts_at);
             host.log(&LogEvent::MeetingAtRisk { occurrence, provider, starts_at, attempts, error, retry_at });
         }
-        if life.state == State::Closing && life.attempts >= NOT_CLOSED_AFTER {
+        // A stray that cannot be looked at may well not be there.
+        let is_close = call == "close" || !self.after.is_stray();
+        if life.state == State::Closing && life.attempts >= NOT_CLOSED_AFTER && is_close {
             let join_url = life.room.as_ref().map_or("unknown", |room| room.join_url.as_str());
             host.log(&LogEvent::RoomNotClosed { occurrence, provider, attempts, error, join_url });
         }

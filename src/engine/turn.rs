@@ -4,7 +4,7 @@ use super::clock_guard::Reading;
 use super::perform::CallResult;
 use super::report::{self, Report};
 use super::{Engine, IDLE_PAUSE, INTAKE, LONGEST_NAP, TURN_SIZE, lane};
-use crate::lifecycle::{self, Call, Event, State};
+use crate::lifecycle::{self, Call, Event, Reason, State};
 use crate::seeded_bug::{Bug, is_on};
 use crate::store::{Batch, Due, DueKey, HistoryEntry, MeetingSpec, Record, StoreError, Update};
 use chrono::{DateTime, Utc};
@@ -227,7 +227,14 @@ impl Engine {
     ) {
         let wall = reading.now.wall;
         let from = altered.unwrap_or(&before);
-        let transition = lifecycle::step(&from.occurrence, event.clone(), &spec.policy, reading.now);
+        let (surroundings, yields_to) = self.surroundings(from, spec, event, reading);
+        let transition =
+            lifecycle::step_among(&from.occurrence, event.clone(), &spec.policy, reading.now, surroundings);
+        let is_room_lost = transition.next.generation != from.occurrence.generation
+            && transition.changes.iter().any(|change| change.reason == Reason::RoomGone);
+        if is_room_lost {
+            turn.batch.inserts.extend(from.stray(wall));
+        }
         let mut record = from.with(transition.next, transition.wake_at);
         if matches!(event, Event::Answered(_) | Event::Restarted) {
             record.call = None;
@@ -271,14 +278,11 @@ impl Engine {
         }
         let after = Arc::new(record);
         turn.calls.extend(transition.call.map(|call| (after.clone(), call)));
-        turn.reports.push(Report::new(
-            before.clone(),
-            after.clone(),
-            transition.changes,
-            event,
-            spec.clone(),
-            wall,
-        ));
+        turn.reports.push(
+            Report::new(before.clone(), after.clone(), transition.changes, event, spec.clone(), wall)
+                .with_warning(transition.warning)
+                .yielding_to(yields_to),
+        );
         turn.written.insert(after.seq);
         if is_on(Bug::CreateWithoutIntent) && after.call == Some(Call::Create) {
             return;
@@ -306,6 +310,8 @@ impl Engine {
         }
         let inserted = turn.batch.inserts.len();
         self.tally.pending += inserted;
+        // What is inserted is planned, or a stray.
+        self.tally.with_room += turn.batch.inserts.iter().filter(|record| record.is_stray()).count();
         for report in &turn.reports {
             report.count(&mut self.tally);
             report.tell(&*self.host);

@@ -38,11 +38,14 @@ pub enum Call {
     Update,
     /// Close the room.
     Close,
+    /// Tell the people in the room that it closes soon. At most once for each warning.
+    Announce,
 }
 
 impl Call {
     /// All calls.
-    pub const ALL: [Self; 5] = [Self::Create, Self::Find, Self::Look, Self::Update, Self::Close];
+    pub const ALL: [Self; 6] =
+        [Self::Create, Self::Find, Self::Look, Self::Update, Self::Close, Self::Announce];
 
     /// The name in the log and in `status`.
     pub fn as_str(self) -> &'static str {
@@ -52,6 +55,7 @@ impl Call {
             Self::Look => "look",
             Self::Update => "update",
             Self::Close => "close",
+            Self::Announce => "announce",
         }
     }
 }
@@ -69,6 +73,8 @@ pub enum Answer {
     Update(Result<Room, Failure>),
     /// To [`Call::Close`].
     Close(Result<(), Failure>),
+    /// To [`Call::Announce`].
+    Announce(Result<(), Failure>),
 }
 
 /// What was seen of a room.

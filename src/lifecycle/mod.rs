@@ -16,22 +16,26 @@
 //! Absent on purpose: I/O, randomness, provider names, retry loops. A call that failed is an event like any other.
 
 mod event;
+mod no_show;
 mod occurrence;
 mod policy;
 mod reason;
 mod retry;
 mod state;
 mod step;
+mod stray;
 mod time_rules;
+mod warning;
 
 pub use event::{Answer, Call, Event, Failure, FailureKind, Sight};
 pub use occurrence::{Occurrence, Room, Times, Verdict};
-pub use policy::{Extend, OnRemoved, Policy};
+pub use policy::{Extend, OnRemoved, Policy, Warn};
 pub use reason::Reason;
 pub use retry::{RETRY_FIRST, RETRY_LONGEST, backoff};
 pub use state::State;
-pub use step::{Change, Deadline, Now, Transition, step};
-pub use time_rules::{CONFIRM_AFTER, LATE_AFTER, urgency};
+pub use step::{Change, Deadline, Next, Now, Surroundings, Transition, step, step_among};
+pub use time_rules::{CONFIRM_AFTER, LATE_AFTER, asks_for_next, urgency};
+pub use warning::{Warned, Warning};
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,6 @@
 //! The value that [`step()`](super::step()) works on.
 
-use super::{Policy, Reason, State};
+use super::{CONFIRM_AFTER, Policy, Reason, State};
 use chrono::{DateTime, TimeDelta, Utc};
 
 /// The scheduled times of an occurrence.
@@ -40,11 +40,14 @@ pub enum Verdict {
     Failed,
     /// Back to [`State::Planned`]: the schedule gave a new time while the old room was being closed.
     PlannedAgain,
+    /// To [`State::Closed`], of a record of its own: a room that was gone and for which another one was made. It is
+    /// looked for as long as its occurrence could last, and closed if it turns up.
+    Stray,
 }
 
 impl Verdict {
     /// All verdicts.
-    pub const ALL: [Self; 4] = [Self::Closed, Self::Cancelled, Self::Failed, Self::PlannedAgain];
+    pub const ALL: [Self; 5] = [Self::Closed, Self::Cancelled, Self::Failed, Self::PlannedAgain, Self::Stray];
 
     /// The name in the store.
     pub fn as_str(self) -> &'static str {
@@ -53,6 +56,7 @@ impl Verdict {
             Self::Cancelled => "cancelled",
             Self::Failed => "failed",
             Self::PlannedAgain => "planned",
+            Self::Stray => "stray",
         }
     }
 
@@ -95,6 +99,14 @@ pub struct Occurrence {
     pub looked_at: Option<DateTime<Utc>>,
     /// Since when every look found nobody in the room.
     pub empty_since: Option<DateTime<Utc>>,
+    /// Somebody was seen in a room of this occurrence since its start was last set, before the start included.
+    pub was_occupied: bool,
+    /// Since when the room has been looked at without a gap, and every look found nobody.
+    pub watched_since: Option<DateTime<Utc>>,
+    /// Warnings that were due up to here are dealt with: given, or too late to be given.
+    pub warned_at: Option<DateTime<Utc>>,
+    /// When the next occurrence of the same series or host starts, as last asked: an extension ends the room by then.
+    pub yields_at: Option<DateTime<Utc>>,
     /// Since when every look that told anything found no open room.
     pub gone_since: Option<DateTime<Utc>>,
     /// When to look at the room next.
@@ -126,6 +138,10 @@ impl Occurrence {
             occupancy: None,
             looked_at: None,
             empty_since: None,
+            was_occupied: false,
+            watched_since: None,
+            warned_at: None,
+            yields_at: None,
             gone_since: None,
             look_at: None,
             retry_at: None,
@@ -153,5 +169,40 @@ impl Occurrence {
     pub fn closes_at_latest(&self, policy: &Policy) -> DateTime<Utc> {
         let most = policy.extend.map_or(self.extended_by, |extend| extend.max.max(self.extended_by));
         self.times.ends_at + most + policy.close_delay
+    }
+
+    /// How far the end can still move by extensions; zero or less: not at all.
+    pub fn extension_left(&self, policy: &Policy) -> TimeDelta {
+        let Some(extend) = policy.extend else { return TimeDelta::zero() };
+        let left = extend.max - self.extended_by;
+        match self.yields_at.filter(|_| extend.yields) {
+            Some(at) => left.min(at - self.closes_at(policy)),
+            None => left,
+        }
+    }
+
+    /// When the room closes at the latest, as far as is known: whoever is in it then is thrown out. What people are
+    /// warned of.
+    pub fn last_close(&self, policy: &Policy) -> DateTime<Utc> {
+        self.closes_at(policy) + self.extension_left(policy).max(TimeDelta::zero())
+    }
+
+    /// The room of this occurrence, which is gone, as an occurrence of its own: looked for, and closed if it turns up.
+    /// `None` when there is no room to look for.
+    pub fn stray(&self, now: DateTime<Utc>) -> Option<Self> {
+        let room = self.room.clone()?;
+        Some(Self {
+            state: State::Closing,
+            reason: Reason::RoomGone,
+            generation: self.generation,
+            extended_by: self.extended_by,
+            room: Some(room),
+            verdict: Some(Verdict::Stray),
+            // Not closed but looked at first: there may be people in it.
+            is_close_sent: true,
+            gone_since: Some(now),
+            retry_at: Some(now + CONFIRM_AFTER),
+            ..Self::planned(self.times)
+        })
     }
 }

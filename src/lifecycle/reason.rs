@@ -48,6 +48,10 @@ reasons! {
     OccupancyUnknown = "occupancy_unknown",
     /// People are still in the room, but the greatest extension is used up.
     ExtensionUsedUp = "extension_used_up",
+    /// People are, or may be, in the room, but the next occurrence of the same series or host begins.
+    Yielded = "yielded",
+    /// Nobody came: from the start on, and for as long as `no_show` says, every look found nobody.
+    NoShow = "no_show",
     /// The schedule gives other times, or another title or other settings.
     Rescheduled = "rescheduled",
     /// The meeting was taken out of the schedule.

@@ -1,9 +1,10 @@
 //! The one door: every change of state goes through [`step`].
 
+use super::stray::{self, Stray};
 use super::time_rules::{self, CONFIRM_AFTER};
 use super::{
     Answer, Call, Event, Failure, FailureKind, Occurrence, OnRemoved, Policy, Reason, Room, Sight, State,
-    Times, Verdict, backoff,
+    Times, Verdict, Warned, Warning, backoff, no_show, warning,
 };
 use crate::seeded_bug::{Bug, is_on};
 use chrono::{DateTime, Utc};
@@ -30,6 +31,27 @@ impl Now {
     }
 }
 
+/// What else there is besides the occurrence.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Surroundings {
+    /// What comes next on the same seat.
+    pub next: Next,
+    /// Whether the provider can show a message in a room; `None`: not known yet, and warnings wait.
+    pub can_announce: Option<bool>,
+}
+
+/// The next occurrence of the same series, or of one that has a host in common on the same provider.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Next {
+    /// Nobody asked: what was answered last still counts. See [`asks_for_next`](super::asks_for_next).
+    #[default]
+    NotAsked,
+    /// There is none that an extension could run into.
+    Nothing,
+    /// It starts then.
+    StartsAt(DateTime<Utc>),
+}
+
 /// One entry of an occurrence's history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Change {
@@ -50,6 +72,8 @@ pub struct Transition {
     pub changes: Vec<Change>,
     /// The call to make once this is committed. Only [`Event::Due`] gives one.
     pub call: Option<Call>,
+    /// A warning that was dealt with without a call.
+    pub warning: Option<Warning>,
     /// When to step again with [`Event::Due`]; `None`: when something else happens. While a call is under way nothing
     /// is due.
     pub wake_at: Option<DateTime<Utc>>,
@@ -80,12 +104,28 @@ impl Deadline {
     }
 }
 
-/// What becomes of `before` when `event` happens at `now`.
+/// What becomes of `before` when `event` happens at `now`, with nothing known of its surroundings.
 pub fn step(before: &Occurrence, event: Event, policy: &Policy, now: Now) -> Transition {
+    step_among(before, event, policy, now, Surroundings::default())
+}
+
+/// What becomes of `before` when `event` happens at `now`.
+pub fn step_among(
+    before: &Occurrence,
+    event: Event,
+    policy: &Policy,
+    now: Now,
+    surroundings: Surroundings,
+) -> Transition {
     let now = if is_on(Bug::ClosingUnsettled) { Now::agreed(now.wall) } else { now };
     let is_due = event == Event::Due;
-    let mut step = Step { next: before.clone(), changes: Vec::new(), policy, now };
+    let mut step = Step { next: before.clone(), changes: Vec::new(), warning: None, policy, now };
     step.forget_the_future();
+    match surroundings.next {
+        Next::NotAsked => {}
+        Next::Nothing => step.next.yields_at = None,
+        Next::StartsAt(at) => step.next.yields_at = Some(at),
+    }
     match event {
         Event::Due | Event::Tick => {}
         Event::Answered(answer) => step.answered(answer),
@@ -94,15 +134,17 @@ pub fn step(before: &Occurrence, event: Event, policy: &Policy, now: Now) -> Tra
         Event::Removed => step.removed(),
     }
     time_rules::follow_clock(&mut step);
-    let call = if is_due { step.take_call() } else { None };
+    step.settle_warning(surroundings.can_announce);
+    let call = if is_due { step.take_call(surroundings.can_announce) } else { None };
     let wake_at = if call.is_some() { None } else { time_rules::wake_at(&step.next, policy, now) };
-    Transition { next: step.next, changes: step.changes, call, wake_at }
+    Transition { next: step.next, changes: step.changes, call, warning: step.warning, wake_at }
 }
 
 /// A transition in the making.
 pub(super) struct Step<'a> {
     pub(super) next: Occurrence,
     changes: Vec<Change>,
+    warning: Option<Warning>,
     pub(super) policy: &'a Policy,
     pub(super) now: Now,
 }
@@ -133,7 +175,7 @@ impl Step<'_> {
             Some(Verdict::Cancelled) => self.finish(State::Cancelled, Reason::Removed),
             Some(Verdict::Failed) => self.finish(State::Failed, reason),
             Some(Verdict::PlannedAgain) => self.plan_again(reason),
-            Some(Verdict::Closed) | None => self.finish(State::Closed, reason),
+            Some(Verdict::Closed | Verdict::Stray) | None => self.finish(State::Closed, reason),
         }
     }
 
@@ -145,6 +187,8 @@ impl Step<'_> {
         self.next.is_removed = false;
         self.next.occupancy = None;
         self.next.empty_since = None;
+        self.next.watched_since = None;
+        self.next.yields_at = None;
         self.next.gone_since = None;
         self.next.look_at = None;
         self.next.retry_at = None;
@@ -172,17 +216,42 @@ impl Step<'_> {
     }
 
     /// The call that is to be made now; notes in the occurrence that it is on its way.
-    fn take_call(&mut self) -> Option<Call> {
-        let call = time_rules::call_due(&self.next, self.policy, self.now)?;
+    fn take_call(&mut self, can_announce: Option<bool>) -> Option<Call> {
+        let mut call = time_rules::call_due(&self.next, self.policy, self.now)?;
+        if call == Call::Announce && can_announce != Some(true) {
+            // It is not known yet who could be told; the rest need not wait for that.
+            call = Call::Update;
+            if !self.next.is_outdated {
+                return None;
+            }
+        }
         match call {
             Call::Create => {
                 self.next.asked_at = Some(self.now.wall);
                 self.next.is_outdated = false;
             }
             Call::Update => self.next.is_update_sent = true,
+            Call::Announce => {
+                // Whatever comes of it, it is not repeated.
+                let due = warning::due(&self.next, self.policy, self.now);
+                self.next.warned_at = due.map(|due| due.at).or(self.next.warned_at);
+            }
             Call::Find | Call::Look | Call::Close => {}
         }
         Some(call)
+    }
+
+    /// Deals with a warning that is due and needs no call: nobody can be told, or it is too late.
+    fn settle_warning(&mut self, can_announce: Option<bool>) {
+        let Some(due) = warning::due(&self.next, self.policy, self.now) else { return };
+        let warned = match can_announce {
+            _ if self.now.settled > due.late_at() => Warned::TooLate,
+            Some(false) => Warned::InLog,
+            Some(true) | None => return,
+        };
+        self.next.warned_at = Some(due.at);
+        let closes_at = self.next.last_close(self.policy);
+        self.warning = Some(Warning { closes_at, before: due.before, warned });
     }
 
     /// What lies in the future was noted by a clock that has been set back since: nothing is concluded from it, and it is
@@ -195,6 +264,7 @@ impl Step<'_> {
             self.next.looked_at = None;
             self.next.occupancy = None;
             self.next.empty_since = None;
+            self.next.watched_since = None;
             self.next.gone_since = None;
             self.next.look_at = self.next.state.has_open_room().then_some(wall);
         }
@@ -211,7 +281,7 @@ impl Step<'_> {
     /// The daemon was restarted: what was on its way is unknown now, and nothing waits out a back-off.
     fn restarted(&mut self) {
         self.next.is_update_sent = false;
-        self.next.is_close_sent = false;
+        self.next.is_close_sent = stray::is_stray(&self.next);
         self.next.retry_at = None;
         if is_on(Bug::ExtensionLost) {
             self.next.extended_by = chrono::TimeDelta::zero();
@@ -241,6 +311,11 @@ impl Step<'_> {
                 self.clear_failures();
             }
             Answer::Update(Err(failure)) => self.update_failed(failure),
+            // Nothing hangs on a warning: a room that is not there is found by a look.
+            Answer::Announce(Err(failure)) if failure.kind == FailureKind::NotFound => {
+                self.next.look_at = self.next.state.has_open_room().then_some(self.now.wall);
+            }
+            Answer::Announce(Ok(()) | Err(_)) => {}
             Answer::Close(Ok(())) => {
                 self.next.is_close_sent = true;
                 self.next.retry_at = None;
@@ -277,6 +352,7 @@ impl Step<'_> {
         self.next.asked_at = None;
         self.next.occupancy = None;
         self.next.looked_at = None;
+        self.next.watched_since = None;
         self.clear_failures();
         if self.next.state == State::Creating {
             self.next.look_at = Some(self.now.wall + time_rules::FIRST_LOOK_AFTER);
@@ -332,6 +408,7 @@ impl Step<'_> {
         }
         self.next.occupancy = None;
         self.next.empty_since = None;
+        self.next.watched_since = None;
         self.next.looked_at = Some(self.now.wall);
         if is_on(Bug::FailedLookIsEmpty) {
             self.next.occupancy = Some(0);
@@ -343,6 +420,9 @@ impl Step<'_> {
     }
 
     fn seen(&mut self, sight: Sight) {
+        if stray::is_stray(&self.next) {
+            return self.stray_seen(Some(sight));
+        }
         if !sight.is_open {
             return self.gone(Reason::ClosedOnProvider);
         }
@@ -362,6 +442,9 @@ impl Step<'_> {
         }
         let unknown = if is_on(Bug::UnknownIsEmpty) { Some(0) } else { None };
         let sight = Sight { occupancy: sight.occupancy.or(unknown), ..sight };
+        self.next.watched_since =
+            no_show::watched_since(&self.next, self.policy, sight.occupancy, self.now.wall);
+        self.next.was_occupied |= sight.occupancy.is_some_and(|people| people > 0);
         self.next.occupancy = sight.occupancy;
         self.next.looked_at = Some(self.now.wall);
         self.next.gone_since = None;
@@ -375,8 +458,37 @@ impl Step<'_> {
         self.next.look_at = Some(time_rules::next_look(&self.next, self.policy, self.now));
     }
 
+    /// A look at a room that was gone.
+    fn stray_seen(&mut self, sight: Option<Sight>) {
+        let is_there = sight.is_some_and(|sight| sight.is_open);
+        self.next.gone_since = if is_there { None } else { self.next.gone_since.or(Some(self.now.wall)) };
+        self.next.occupancy = sight.and_then(|sight| sight.occupancy);
+        match stray::judge(&self.next, sight, self.policy, self.now) {
+            Stray::Wait(at) => {
+                self.clear_failures();
+                self.next.retry_at = Some(at);
+            }
+            Stray::Done => {
+                self.closed(if sight.is_some() { Reason::SeenClosed } else { Reason::RoomGone });
+            }
+            Stray::Close => {
+                let attempts = self.next.attempts;
+                let pause = if attempts == 0 { chrono::TimeDelta::zero() } else { backoff(attempts, 0) };
+                self.next.is_close_sent = false;
+                self.failed(Failure {
+                    kind: FailureKind::NotDone,
+                    message: "the room that was gone is there, and open".to_owned(),
+                    retry_at: self.now.wall + pause,
+                });
+            }
+        }
+    }
+
     /// A definite observation that there is no open room. Two of them, apart in time, are believed.
     fn gone(&mut self, reason: Reason) {
+        if stray::is_stray(&self.next) {
+            return self.stray_seen(None);
+        }
         if self.next.state == State::Closing {
             // A look that was under way when closing began is no look at its outcome.
             if !self.next.is_close_sent {
@@ -397,6 +509,7 @@ impl Step<'_> {
         self.next.looked_at = Some(self.now.wall);
         self.next.occupancy = None;
         self.next.empty_since = None;
+        self.next.watched_since = None;
         let since = *self.next.gone_since.get_or_insert(self.now.wall);
         if self.now.wall - since < CONFIRM_AFTER && !is_on(Bug::GoneAtOnce) {
             self.next.look_at = Some(since + CONFIRM_AFTER);
@@ -410,9 +523,15 @@ impl Step<'_> {
             self.finish(State::Closed, reason);
         } else {
             let (times, generation) = (self.next.times, self.next.generation.saturating_add(1));
-            let extended_by = self.next.extended_by;
-            let state = self.next.state;
-            self.next = Occurrence { state, generation, extended_by, ..Occurrence::planned(times) };
+            self.next = Occurrence {
+                state: self.next.state,
+                generation,
+                extended_by: self.next.extended_by,
+                // Whoever came, came to this meeting; and what was told, was told.
+                was_occupied: self.next.was_occupied,
+                warned_at: self.next.warned_at,
+                ..Occurrence::planned(times)
+            };
             self.to(State::Creating, Reason::RoomGone);
         }
     }
@@ -422,6 +541,10 @@ impl Step<'_> {
         let is_moved = before != times;
         if before.starts_at != times.starts_at {
             self.next.extended_by = chrono::TimeDelta::zero();
+            // Whoever came to the old start need not come to the new one; whoever is in now has come.
+            self.next.was_occupied = self.next.occupancy.is_some_and(|people| people > 0);
+            self.next.watched_since = None;
+            self.next.yields_at = None;
         }
         let was_removed = std::mem::take(&mut self.next.is_removed);
         let is_window_open = times.ends_at > self.now.settled;

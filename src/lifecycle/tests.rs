@@ -1,6 +1,12 @@
 //! Stories of occurrences, told as the changes that a person would list.
 
 mod boundaries;
+mod close;
+mod early;
+mod no_show;
+mod stray;
+mod warnings;
+mod yields;
 
 use super::*;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -25,7 +31,14 @@ struct Story {
     occupancy: Option<u32>,
     sees: Vec<Result<bool, FailureKind>>,
     update: Vec<FailureKind>,
+    announce: Vec<FailureKind>,
+    /// What comes next on the same seat, for whoever asks.
+    next: Next,
+    /// How often that was asked.
+    asked: usize,
+    can_announce: Option<bool>,
     calls: Vec<&'static str>,
+    /// Besides changes of state, the warnings that the log would tell of.
     trace: Vec<String>,
 }
 
@@ -40,6 +53,8 @@ impl Story {
                 extend: None,
                 on_removed: OnRemoved::Finish,
                 look_every: minutes(5),
+                no_show: None,
+                warn: Warn::default(),
             },
             now: Now::agreed(at("08:00:00")),
             wake_at: Some(at("08:45:00")),
@@ -48,6 +63,10 @@ impl Story {
             occupancy: Some(0),
             sees: vec![],
             update: vec![],
+            announce: vec![],
+            next: Next::Nothing,
+            asked: 0,
+            can_announce: Some(true),
             calls: vec![],
             trace: vec![],
         }
@@ -55,12 +74,16 @@ impl Story {
 
     fn extending(step: i64, max: i64) -> Self {
         let mut story = Self::new();
-        story.policy.extend = Some(Extend { step: minutes(step), max: minutes(max) });
+        story.policy.extend = Some(Extend { step: minutes(step), max: minutes(max), yields: true });
         story
     }
 
     fn happens(&mut self, event: Event) {
-        let transition = step(&self.occurrence, event, &self.policy, self.now);
+        let is_asked = asks_for_next(&self.occurrence, &event, &self.policy, self.now);
+        self.asked += usize::from(is_asked);
+        let next = if is_asked { self.next } else { Next::NotAsked };
+        let surroundings = Surroundings { next, can_announce: self.can_announce };
+        let transition = step_among(&self.occurrence, event, &self.policy, self.now, surroundings);
         for change in &transition.changes {
             let time = self.now.wall.format("%H:%M:%S");
             self.trace.push(if change.from == change.to {
@@ -71,6 +94,10 @@ impl Story {
         }
         self.occurrence = transition.next;
         self.wake_at = transition.wake_at;
+        if let Some(warning) = transition.warning {
+            let time = self.now.wall.format("%H:%M:%S");
+            self.trace.push(format!("{time} {:?} {} min", warning.warned, warning.before.num_minutes()));
+        }
         if let Some(call) = transition.call {
             let answer = self.call(call);
             self.happens(Event::Answered(answer));
@@ -111,7 +138,22 @@ impl Story {
                 None => Ok(room),
             }),
             Call::Close => Answer::Close(Ok(())),
+            Call::Announce => {
+                let left = self.occurrence.last_close(&self.policy) - self.now.wall;
+                let time = self.now.wall.format("%H:%M:%S");
+                self.trace.push(format!("{time} told: {}", self.policy.warn.text_for(left)));
+                Answer::Announce(match self.announce.pop() {
+                    Some(kind) => Err(self.failure(kind)),
+                    None => Ok(()),
+                })
+            }
         }
+    }
+
+    /// Lets time pass up to the next deadline.
+    fn meet_deadline(&mut self) {
+        self.now = Now::agreed(self.now.wall.max(self.wake_at.expect("something is due")));
+        self.happens(Event::Due);
     }
 
     /// Lets time pass, from deadline to deadline.

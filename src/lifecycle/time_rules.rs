@@ -1,7 +1,7 @@
 //! What time alone brings about, what is to be called now, and when to look again.
 
 use super::step::{Now, Step};
-use super::{Call, Occurrence, Policy, Reason, State, Verdict};
+use super::{Call, Event, Occurrence, Policy, Reason, State, Verdict, no_show, warning};
 use crate::seeded_bug::{Bug, is_on};
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -70,6 +70,9 @@ fn change_by_time(step: &mut Step<'_>) -> bool {
         State::Live | State::Ended if next.is_removed && is_surely_empty(next) => {
             step.close(Verdict::Cancelled, Reason::Removed);
         }
+        State::Live | State::Ended if no_show::is_no_show(next, policy, now) => {
+            step.close(Verdict::Closed, Reason::NoShow);
+        }
         State::Live if now.settled >= next.ends_at() => step.to(State::Ended, Reason::DurationOver),
         State::Ended if now.settled >= next.closes_at(policy) => return close_or_extend(step),
         State::Closing if next.room.is_none() && next.asked_at.is_none() => {
@@ -94,10 +97,15 @@ fn change_by_time(step: &mut Step<'_>) -> bool {
 fn close_or_extend(step: &mut Step<'_>) -> bool {
     let (next, policy, now) = (&mut step.next, step.policy, step.now);
     let closes_at = next.closes_at(policy);
-    let left = extension_left(next, policy);
+    let left = next.extension_left(policy);
     let (Some(extend), true) = (policy.extend, left > TimeDelta::zero()) else {
-        let is_used_up = policy.extend.is_some() && next.occupancy != Some(0);
-        let reason = if is_used_up { Reason::ExtensionUsedUp } else { Reason::CloseDelayOver };
+        let reason = match policy.extend {
+            Some(extend) if next.occupancy != Some(0) => {
+                let has_left = extend.max > next.extended_by;
+                if has_left { Reason::Yielded } else { Reason::ExtensionUsedUp }
+            }
+            Some(_) | None => Reason::CloseDelayOver,
+        };
         step.close(Verdict::Closed, reason);
         return true;
     };
@@ -127,8 +135,17 @@ fn close_or_extend(step: &mut Step<'_>) -> bool {
     true
 }
 
-fn extension_left(occurrence: &Occurrence, policy: &Policy) -> TimeDelta {
-    policy.extend.map_or(TimeDelta::zero(), |extend| extend.max - occurrence.extended_by)
+/// Whether [`step_among`](super::step_among) wants to know what comes next on the same seat: an extension may be
+/// decided, or a warning be due that counts from how far extensions can go. Rarely true: whoever answers may search.
+pub fn asks_for_next(occurrence: &Occurrence, event: &Event, policy: &Policy, now: Now) -> bool {
+    let Some(extend) = policy.extend.filter(|extend| extend.yields) else { return false };
+    if !occurrence.state.has_open_room() || occurrence.extended_by >= extend.max {
+        return false;
+    }
+    // New times may be over at once.
+    let is_rescheduled = matches!(event, Event::Rescheduled { .. });
+    let longest = policy.warn.before.first().copied().unwrap_or_default();
+    is_rescheduled || now.settled >= occurrence.closes_at(policy) - longest
 }
 
 /// Nobody was there at the last look nor at one at least [`CONFIRM_AFTER`] earlier, and nothing spoke against it between.
@@ -143,7 +160,9 @@ fn is_surely_empty(occurrence: &Occurrence) -> bool {
 pub(super) fn next_look(occurrence: &Occurrence, policy: &Policy, now: Now) -> DateTime<Utc> {
     let before_start = occurrence.times.starts_at - LOOK_BEFORE_START;
     if occurrence.state == State::Ready && before_start > now.wall {
-        before_start
+        // A room that waits is left alone; one in which people are already is watched like one that has begun.
+        let is_in_use = occurrence.occupancy.is_some_and(|people| people > 0);
+        if is_in_use { before_start.min(now.wall + policy.look_every) } else { before_start }
     } else if occurrence.is_removed && occurrence.occupancy == Some(0) {
         now.wall + CONFIRM_AFTER
     } else {
@@ -153,12 +172,13 @@ pub(super) fn next_look(occurrence: &Occurrence, policy: &Policy, now: Now) -> D
 
 /// When an open room is to be looked at: by the regular rhythm, and by the rule that needs to know who is there.
 fn look_due(occurrence: &Occurrence, policy: &Policy, now: Now) -> Option<DateTime<Utc>> {
-    let regular = occurrence.look_at;
-    if occurrence.state != State::Ended || extension_left(occurrence, policy) <= TimeDelta::zero() {
+    let has_looked_since = |at: DateTime<Utc>| occurrence.looked_at.is_some_and(|looked_at| looked_at >= at);
+    let for_no_show = no_show::due_at(occurrence, policy, now).filter(|at| !has_looked_since(*at));
+    let regular = [occurrence.look_at, for_no_show].into_iter().flatten().min();
+    if occurrence.state != State::Ended || occurrence.extension_left(policy) <= TimeDelta::zero() {
         return regular;
     }
     let closes_at = now.wall_when_settled(occurrence.closes_at(policy));
-    let has_looked_since = |at: DateTime<Utc>| occurrence.looked_at.is_some_and(|looked_at| looked_at >= at);
     let for_the_close = if !has_looked_since(closes_at - CONFIRM_AFTER) {
         Some(closes_at - CONFIRM_AFTER)
     } else if !has_looked_since(closes_at) {
@@ -180,6 +200,9 @@ pub(super) fn call_due(occurrence: &Occurrence, policy: &Policy, now: Now) -> Op
         State::Ready | State::Live | State::Ended => {
             if look_due(occurrence, policy, now).is_some_and(|at| at <= now.wall) {
                 Some(Call::Look)
+            } else if may_call && warning::due(occurrence, policy, now).is_some() {
+                // One that only the log is told of was dealt with by the clock.
+                Some(Call::Announce)
             } else {
                 (occurrence.is_outdated && may_call).then_some(Call::Update)
             }
@@ -209,7 +232,9 @@ pub(super) fn wake_at(occurrence: &Occurrence, policy: &Policy, now: Now) -> Opt
         State::Creating | State::Closing => Some(retry()),
         State::Ready | State::Live | State::Ended => {
             let update = occurrence.is_outdated.then(retry);
-            [look_due(occurrence, policy, now), update].into_iter().flatten().min()
+            let warning = warning::due(occurrence, policy, now)
+                .map(|due| retry().min(now.wall_when_settled(due.late_at()) + TimeDelta::milliseconds(1)));
+            [look_due(occurrence, policy, now), update, warning].into_iter().flatten().min()
         }
         State::Closed | State::Failed | State::Missed | State::Cancelled => return None,
     };
@@ -222,5 +247,6 @@ pub(super) fn wake_at(occurrence: &Occurrence, policy: &Policy, now: Now) -> Opt
         State::Ended => Some(settles(occurrence.closes_at(policy))).filter(|at| *at > now.wall),
         State::Closing | State::Closed | State::Failed | State::Missed | State::Cancelled => None,
     };
-    [by_call, by_time].into_iter().flatten().min()
+    let by_warning = warning::next_at(occurrence, policy, now).map(settles);
+    [by_call, by_time, by_warning].into_iter().flatten().min()
 }

@@ -240,6 +240,8 @@ log_events! {
     INFO RoomUpdated = "room.updated" { occurrence: &'a str, provider: &'a str, ends_at: Time }
     /// The room was gone on two looks; another one is made.
     WARN RoomGone = "room.gone" { occurrence: &'a str, provider: &'a str, reason: &'a str, room_id: &'a str }
+    /// A room that was gone, and for which another one was made, is there again; it is closed once nobody is in it.
+    WARN RoomReturned = "room.returned" { occurrence: &'a str, provider: &'a str, occupancy: Option<u64> }
     /// The room is being closed.
     INFO RoomClosing = "room.closing" { occurrence: &'a str, provider: &'a str, reason: &'a str, occupancy: Option<u64> }
     /// The room was seen closed.
@@ -259,6 +261,16 @@ log_events! {
     INFO MeetingExtended = "meeting.extended" {
         occurrence: &'a str, provider: &'a str, reason: &'a str, occupancy: Option<u64>, ends_at: Time, closes_at: Time,
     }
+    /// An extension was cut short, or not granted: the next occurrence of the same series or host begins.
+    WARN MeetingYields = "meeting.yields" {
+        occurrence: &'a str, provider: &'a str, next: &'a str, next_starts_at: Time, closes_at: Time,
+    }
+    /// The room closes soon, whoever is in it; `shown` says whether the room was told, or this log only.
+    INFO MeetingWarned = "meeting.warned" {
+        occurrence: &'a str, provider: &'a str, minutes: u64, closes_at: Time, shown: &'a str,
+    }
+    /// A warning before the close did not reach the room, or nobody knows; it is not repeated.
+    WARN MeetingNotWarned = "meeting.not_warned" { occurrence: &'a str, provider: &'a str, closes_at: Time, error: &'a str }
     /// The schedule gives the occurrence other times.
     INFO MeetingRescheduled = "meeting.rescheduled" {
         occurrence: &'a str, provider: &'a str, reason: &'a str, starts_at: Time, ends_at: Time,
@@ -296,6 +308,8 @@ log_events! {
     ERROR StoreFailed = "store.failed" { error: &'a str }
     /// The store can be written again.
     INFO StoreRecovered = "store.recovered" {}
+    /// The daily check of the whole store found damage, or could not be done.
+    ERROR StoreDamaged = "store.damaged" { error: &'a str }
     /// Occurrences past their retention were forgotten.
     DEBUG StorePruned = "store.pruned" { occurrences: u64 }
     /// The built-in meeting service could not tidy up; it tries again in an hour.

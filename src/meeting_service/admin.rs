@@ -15,6 +15,7 @@ pub(super) fn router() -> Router<MeetingService> {
         .route("/ext/rooms", post(create))
         .route("/ext/rooms/{uuid}", get(look).post(change))
         .route("/ext/rooms/{uuid}/close", post(close))
+        .route("/ext/rooms/{uuid}/notice", post(notify))
 }
 
 /// Refuses whoever does not know the admin secret.
@@ -55,4 +56,15 @@ async fn close(State(service): State<MeetingService>, mut path: Params, headers:
     check(&service, &headers)?;
     let uuid = path.take("uuid");
     service.call(move |core| rooms::close(core, &uuid)).await.map(Envelope)
+}
+
+async fn notify(
+    State(service): State<MeetingService>,
+    mut path: Params,
+    headers: HeaderMap,
+    body: Body,
+) -> Answer {
+    check(&service, &headers)?;
+    let (uuid, body) = (path.take("uuid"), object(body)?);
+    service.call(move |core| rooms::notify(core, &uuid, &body)).await.map(Envelope)
 }

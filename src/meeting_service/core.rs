@@ -292,7 +292,7 @@ impl Core {
 
 const ROOM_COLUMNS: &str = "seq, id, uuid, name, password, host_key, is_scheduled, created_at_ms, opens_at_ms, \
     starts_at_ms, ends_at_ms, closes_at_ms, closes_at_latest_ms, closed_at_ms, mute_all_chat, mute_all_audio, \
-    mute_on_entry";
+    mute_on_entry, notice, noticed_at_ms";
 
 /// A room's row.
 pub(super) struct Room {
@@ -314,6 +314,8 @@ pub(super) struct Room {
     pub(super) mute_all_chat: i64,
     pub(super) mute_all_audio: i64,
     pub(super) mute_on_entry: bool,
+    pub(super) notice: Option<String>,
+    pub(super) noticed_at_ms: Option<i64>,
 }
 
 impl Room {
@@ -336,6 +338,8 @@ impl Room {
             mute_all_chat: row.get(14)?,
             mute_all_audio: row.get(15)?,
             mute_on_entry: row.get(16)?,
+            notice: row.get(17)?,
+            noticed_at_ms: row.get(18)?,
         })
     }
 }

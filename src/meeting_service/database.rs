@@ -1,7 +1,7 @@
 //! The service's own SQLite file: its schema, its permissions, and the admin secret in it.
 
 use crate::seams::Entropy;
-use crate::sqlite_file::{OpenError, Schema, describe};
+use crate::sqlite_file::{DAMAGED_HELP, OpenError, Schema, describe, may_pass};
 use rusqlite::{Connection, OptionalExtension as _};
 use secrecy::SecretString;
 use std::fs::{OpenOptions, Permissions};
@@ -43,6 +43,20 @@ pub enum ServiceError {
         /// The file.
         path: PathBuf,
     },
+    /// The file is damaged; it was left as it is.
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite found.
+        what: String,
+    },
+}
+
+impl ServiceError {
+    /// It may work in a moment, without anybody doing anything to the file: the disk is full, another program holds it.
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Database { source, .. } if may_pass(source))
+    }
 }
 
 impl std::fmt::Display for ServiceError {
@@ -65,6 +79,9 @@ impl std::fmt::Display for ServiceError {
                 "meeting service: {} is a database of another program: move it away, or choose another folder",
                 path.display()
             ),
+            Self::Damaged { path, what } => {
+                write!(f, "meeting service: {} is damaged ({what}): {DAMAGED_HELP}", path.display())
+            }
         }
     }
 }
@@ -92,6 +109,7 @@ pub(super) fn open(path: &Path) -> Result<Connection, ServiceError> {
         OpenError::Database(source) => database(source),
         OpenError::TooNew { found, known } => ServiceError::TooNew { path: path.to_owned(), found, known },
         OpenError::NotOurs { .. } => ServiceError::NotOurs { path: path.to_owned() },
+        OpenError::Damaged { what } => ServiceError::Damaged { path: path.to_owned(), what },
     })?;
     Ok(connection)
 }

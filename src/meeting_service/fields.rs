@@ -12,6 +12,8 @@ pub(super) const MAX_ROOM_NAME: usize = 200;
 pub(super) const MAX_USER_NAME: usize = 64;
 /// The longest id that a caller chooses, in characters.
 pub(super) const MAX_ID: usize = 128;
+/// The longest notice, in characters.
+pub(super) const MAX_NOTICE: usize = 200;
 /// The longest password, in characters.
 pub(super) const MAX_PASSWORD: usize = 128;
 /// The greatest instant, the end of the year 9999, in milliseconds since 1970.

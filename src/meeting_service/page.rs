@@ -143,6 +143,8 @@ fn snapshot(core: &mut Core, room: &Room, token: Option<&str>) -> Result<Value, 
         "closesAt": room.closes_at_ms,
         "hasPassword": room.password.is_some(),
         "occupancy": core.occupancy(room),
+        // For those inside: whoever comes later reads the times.
+        "notice": if is_in { super::rooms::notice(room) } else { Value::Null },
         "people": if may_see { json!(people) } else { Value::Null },
         "you": me.map(|me| json!({
             "userId": me.id,

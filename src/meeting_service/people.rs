@@ -196,6 +196,7 @@ pub(super) fn room_info(core: &mut Core, room_id: &str, token: Option<&str>) -> 
     about["password"] =
         json!(room.password.as_deref().filter(|_| is_in && user.is_host()).unwrap_or_default());
     about["hosts"] = json!(hosts);
+    about["notice"] = if is_in { super::rooms::notice(&room) } else { Value::Null };
     Ok(json!({ "room": about, "user": me }))
 }
 

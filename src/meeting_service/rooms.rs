@@ -2,7 +2,7 @@
 
 use super::core::{Core, Room};
 use super::envelope::ApiError;
-use super::fields::{self, MAX_ROOM_NAME};
+use super::fields::{self, MAX_NOTICE, MAX_ROOM_NAME};
 use http::StatusCode;
 use rusqlite::params;
 use serde_json::{Map, Value, json};
@@ -171,6 +171,28 @@ pub(super) fn close(core: &mut Core, uuid: &str) -> Result<Value, ApiError> {
     look(core, uuid)
 }
 
+/// Tells the people in the room something, in the place of what they were told before.
+pub(super) fn notify(core: &mut Core, uuid: &str, body: &Map<String, Value>) -> Result<Value, ApiError> {
+    let room = core.room_by_uuid(uuid)?.ok_or_else(ApiError::no_such_room)?;
+    if core.is_closed(&room) {
+        return Err(ApiError::room_closed());
+    }
+    let notice = fields::name(body, "message", MAX_NOTICE)?
+        .ok_or_else(|| ApiError::bad_request("`message` is missing: say something"))?;
+    core.db
+        .prepare_cached("UPDATE rooms SET notice = ?2, noticed_at_ms = ?3 WHERE seq = ?1")?
+        .execute(params![room.seq, notice, core.now_ms()])?;
+    look(core, uuid)
+}
+
+/// What the people inside were last told, to their eyes.
+pub(super) fn notice(room: &Room) -> Value {
+    match (&room.notice, room.noticed_at_ms) {
+        (Some(message), Some(at)) => json!({ "message": message, "at": at }),
+        _ => Value::Null,
+    }
+}
+
 /// A room to the administrator's eyes.
 fn view(core: &Core, room: &Room) -> Value {
     let link = format!("{}/m/{}", core.settings.public_url.trim_end_matches('/'), room.id);
@@ -191,6 +213,7 @@ fn view(core: &Core, room: &Room) -> Value {
         "closedAt": if is_open { None } else { room.closed_at_ms.or(core.forgotten_at_ms(room)) },
         "hasPassword": room.password.is_some(),
         "muteOnEntry": i64::from(room.mute_on_entry),
+        "notice": notice(room),
         // The key stands behind the `#`, which browsers do not send: no server's log, proxy or referrer has it.
         "hostUrl": format!("{link}#host={}", room.host_key),
         "joinUrl": link,

@@ -19,6 +19,11 @@ pub(crate) trait Backstage: Sync {
 
     /// Lets people into the room; only called where the driver reports occupancy.
     fn enter<'a>(&'a self, room_id: &'a str, people: u32) -> BoxFuture<'a, ()>;
+
+    /// What the people in the room were last shown; only called where the driver shows messages.
+    fn shown<'a>(&'a self, _room_id: &'a str) -> BoxFuture<'a, Option<String>> {
+        Box::pin(std::future::ready(None))
+    }
 }
 
 /// A request for a room that starts in ten minutes and lasts half an hour.
@@ -73,6 +78,16 @@ pub(crate) async fn keeps_the_contract(provider: &dyn Provider, backstage: &dyn 
         backstage.enter(&room.id, 2).await;
         assert_eq!(provider.look(&room.id).await.expect("it is seen").occupancy, Some(2));
         assert_eq!(provider.look(&other.id).await.expect("the other too").occupancy, Some(0));
+    }
+
+    if capabilities.can_announce {
+        let text = "This room closes in 5 min. <b>&amp;</b>";
+        provider.announce(&room.id, text).await.expect("the room is told");
+        assert_eq!(backstage.shown(&room.id).await.as_deref(), Some(text), "as it was said");
+        assert_eq!(backstage.shown(&other.id).await, None, "and no other room");
+        assert_eq!(provider.announce(unknown, text).await, Err(ProviderError::NotFound));
+    } else {
+        assert!(provider.announce(&room.id, "x").await.is_err(), "what cannot be done is not said to be");
     }
 
     wish.ends_at += TimeDelta::minutes(20);

@@ -1,6 +1,6 @@
 //! Providers: configured accounts on video services, behind one trait.
 //!
-//! A driver translates five verbs to one vendor's wire and the vendor's answers to [`ProviderError`], and knows nothing
+//! A driver translates six verbs to one vendor's wire and the vendor's answers to [`ProviderError`], and knows nothing
 //! else: it neither sleeps, retries, loops nor counts quotas (the engine does, once for all), and nobody outside its
 //! folder sees vendor JSON. What a vendor cannot do is data in [`Capabilities`].
 
@@ -60,6 +60,15 @@ pub trait Provider: Send + Sync {
     /// # Errors
     /// [`ProviderError::NotFound`] when there is no such room (any more).
     fn close<'a>(&'a self, room_id: &'a str) -> BoxFuture<'a, Result<(), ProviderError>>;
+
+    /// Shows `text`, one plain line of at most 200 characters, to the people who are in the room. Only called where
+    /// [`Capabilities::can_announce`] says so, and never repeated.
+    ///
+    /// # Errors
+    /// Of no consequence but for the log; [`ProviderError::NotFound`] has the room looked at.
+    fn announce<'a>(&'a self, _room_id: &'a str, _text: &'a str) -> BoxFuture<'a, Result<(), ProviderError>> {
+        Box::pin(std::future::ready(Err(ProviderError::Rejected("it shows no messages in rooms".to_owned()))))
+    }
 }
 
 /// What the room should be.
@@ -164,6 +173,8 @@ pub struct Capabilities {
     pub find_lag: TimeDelta,
     /// `look` tells how many people are in the room.
     pub reports_occupancy: bool,
+    /// `announce` shows a message in the room.
+    pub can_announce: bool,
     /// The longest time before the start at which a room can be created; `None`: any.
     pub longest_lead: Option<TimeDelta>,
     /// Portable settings that have no counterpart, with what happens instead (`recording` → "is ignored").

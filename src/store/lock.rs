@@ -1,8 +1,15 @@
 //! One daemon per store.
 
+use rustix::process::{Pid, test_kill_process};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Whoever has just taken the lock has its process id in the file within this: it is looked at again so often.
+const LOOKS: u32 = 100;
+/// The time between two looks.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// Held as long as a daemon uses a state folder. The kernel drops it with the process, however that ends, so that it
 /// can never be left over; the file itself stays.
@@ -45,7 +52,13 @@ impl std::fmt::Display for StoreLockError {
                     path.display()
                 )
             }
-            Self::Io { path, source } => write!(f, "cannot lock {}: {source}", path.display()),
+            Self::Io { path, source } => {
+                write!(
+                    f,
+                    "cannot lock {}: {source}: the state folder must be on a disk that this user can write to",
+                    path.display()
+                )
+            }
         }
     }
 }
@@ -56,7 +69,8 @@ impl StoreLock {
     /// The lock file's name in the state folder.
     pub const FILE_NAME: &str = "convened.lock";
 
-    /// Takes the lock of `state_dir`, without waiting, and writes our process id into it.
+    /// Takes the lock of `state_dir` and writes our process id into it. Does not wait for another daemon to end; only,
+    /// for a second at most, until one that starts at the same moment has given its process id.
     ///
     /// # Errors
     /// [`StoreLockError::Held`] when another daemon runs there.
@@ -65,14 +79,18 @@ impl StoreLock {
         let io = |source| StoreLockError::Io { path: path.clone(), source };
         let mut file =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(io)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let mut text = String::new();
-                let _ = file.read_to_string(&mut text);
-                return Err(StoreLockError::Held { pid: text.trim().parse().ok(), path });
+        for looks_left in (0..LOOKS).rev() {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) => {}
+                Err(TryLockError::Error(source)) => return Err(io(source)),
             }
-            Err(TryLockError::Error(source)) => return Err(io(source)),
+            // Between its lock and its process id there is nothing in the file yet, or the id of one that is gone.
+            let pid = holder(&mut file).map_err(io)?;
+            if pid.is_some() || looks_left == 0 {
+                return Err(StoreLockError::Held { pid, path });
+            }
+            pause();
         }
         file.set_len(0)
             .and_then(|()| file.rewind())
@@ -80,4 +98,25 @@ impl StoreLock {
             .map_err(io)?;
         Ok(Self { _file: file })
     }
+}
+
+/// The process in the lock file, if it lives.
+fn holder(file: &mut File) -> std::io::Result<Option<u32>> {
+    let mut bytes = Vec::new();
+    file.rewind()?;
+    file.take(16).read_to_end(&mut bytes)?;
+    let pid = std::str::from_utf8(&bytes).ok().and_then(|text| text.trim().parse::<i32>().ok());
+    let lives = |pid: &Pid| test_kill_process(*pid) != Err(rustix::io::Errno::SRCH);
+    Ok(pid
+        .and_then(Pid::from_raw)
+        .filter(lives)
+        .and_then(|pid| u32::try_from(pid.as_raw_nonzero().get()).ok()))
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "looks again, up to a deadline; nothing runs yet that this could hold up"
+)]
+fn pause() {
+    std::thread::sleep(LOOK_AGAIN);
 }

@@ -17,6 +17,7 @@ pub use sqlite::SqliteStore;
 
 use crate::lifecycle::{Call, Change, State};
 use chrono::{DateTime, Utc};
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -45,6 +46,17 @@ pub struct Due {
     pub state: State,
     /// Its scheduled start.
     pub starts_at: DateTime<Utc>,
+}
+
+/// The start of an occurrence that takes a seat.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct UpcomingStart {
+    /// The scheduled start.
+    pub at: DateTime<Utc>,
+    /// The occurrence's number in the store.
+    pub seq: i64,
+    /// Its identity.
+    pub id: String,
 }
 
 /// One line of an occurrence's history.
@@ -108,6 +120,15 @@ pub trait Store: Send {
 
     /// The occurrences with these identities; missing ones are left out.
     fn by_id(&mut self, ids: &[String]) -> Result<Vec<Record>, StoreError>;
+
+    /// When occurrences of a meeting start that are not over and not being closed, within `between`, in order; with
+    /// `provider`, only those that are there.
+    fn starts_of(
+        &mut self,
+        meeting: &str,
+        provider: Option<&str>,
+        between: Range<DateTime<Utc>>,
+    ) -> Result<Vec<UpcomingStart>, StoreError>;
 
     /// Numbers of the occurrences with a call that had not come back when the daemon stopped.
     fn interrupted(&mut self) -> Result<Vec<i64>, StoreError>;
@@ -203,9 +224,21 @@ pub enum StoreError {
         /// What was found instead.
         what: String,
     },
+    /// The file is damaged; it was left as it is.
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite found.
+        what: String,
+    },
 }
 
 impl StoreError {
+    /// It may work in a moment, without anybody doing anything to the store: the disk is full, another program holds it.
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Database { source, .. } if crate::sqlite_file::may_pass(source))
+    }
+
     /// The store can be written, but not like that: a value breaks a rule of the schema. Trying again would not help.
     pub fn is_refusal(&self) -> bool {
         use rusqlite::ffi::{SQLITE_CONSTRAINT_CHECK, SQLITE_CONSTRAINT_NOTNULL, SQLITE_CONSTRAINT_UNIQUE};
@@ -235,6 +268,14 @@ impl std::fmt::Display for StoreError {
                 "{} is not a store of convened ({what}): set `state_dir` to another folder, or move the file away",
                 path.display()
             ),
+            Self::Damaged { path, what } => {
+                write!(
+                    f,
+                    "store {} is damaged ({what}): {}",
+                    path.display(),
+                    crate::sqlite_file::DAMAGED_HELP
+                )
+            }
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What the store keeps of an occurrence and of a meeting.
 
-use crate::lifecycle::{Call, Occurrence, Policy};
+use crate::lifecycle::{Call, Occurrence, Policy, Verdict};
 use crate::providers::RoomSpec;
 use chrono::{DateTime, Utc};
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use std::sync::Arc;
 pub struct Record {
     /// Its number in the store; 0 before it was inserted.
     pub seq: i64,
-    /// Its identity: `<meeting>`, or `<meeting>@<original local start>` in a series.
+    /// Its identity: `<meeting>`, or `<meeting>@<original local start>` in a series; of a stray see [`Record::stray`].
     pub id: String,
     /// Its meeting's id.
     pub meeting: String,
@@ -45,6 +45,29 @@ impl Record {
             call: self.call,
             changed_at: self.changed_at,
         }
+    }
+
+    /// It is a room that was gone, and for which another one was made.
+    pub fn is_stray(&self) -> bool {
+        self.occurrence.verdict == Some(Verdict::Stray)
+    }
+
+    /// The room that this occurrence has now and is about to lose, as a record of its own; its identity is that of the
+    /// occurrence, `#`, and the end of the room's marker. `None` when there is no room.
+    pub fn stray(&self, now: DateTime<Utc>) -> Option<Self> {
+        let occurrence = self.occurrence.stray(now)?;
+        // Its beginning is the time, which two strays of an occurrence may share.
+        let marker = self.marker.as_deref().unwrap_or_default();
+        let tail = marker.len().checked_sub(8).and_then(|from| marker.get(from..)).unwrap_or(marker);
+        Some(Self {
+            seq: 0,
+            id: format!("{}#{}", self.id, tail),
+            wake_at: occurrence.retry_at,
+            occurrence,
+            call: None,
+            changed_at: now,
+            ..self.clone()
+        })
     }
 }
 

@@ -1,7 +1,7 @@
 //! The store on real files and in memory.
 
 use super::*;
-use crate::lifecycle::{Occurrence, OnRemoved, Policy, Reason, Room, State, Times, Verdict};
+use crate::lifecycle::{Occurrence, OnRemoved, Policy, Reason, Room, State, Times, Verdict, Warn};
 use crate::providers::{RoomSpec, Settings};
 use chrono::TimeDelta;
 use rusqlite::Connection;
@@ -21,6 +21,8 @@ fn meeting(id: &str) -> StoredMeeting {
         extend: None,
         on_removed: OnRemoved::Finish,
         look_every: TimeDelta::minutes(5),
+        no_show: Some(TimeDelta::minutes(20)),
+        warn: Warn { before: vec![TimeDelta::minutes(5), TimeDelta::minutes(1)], ..Warn::default() },
     };
     let spec = MeetingSpec {
         title: "Stand-up".to_owned(),

@@ -99,6 +99,7 @@ fn status_as_json() {
             "ends_at",
             "host_url",
             "join_url",
+            "last_close_at",
             "last_error",
             "meeting",
             "next_action",
@@ -111,6 +112,7 @@ fn status_as_json() {
             "starts_at",
             "state",
             "title",
+            "was_occupied",
         ]
     );
     assert_eq!(

@@ -11,6 +11,14 @@ use std::time::Duration;
 /// How long something may take that should come soon: only a daemon that hangs reaches it.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// The arguments with which the daemon is started.
+pub(crate) const RUN: [&str; 4] = ["run", "--log", "json", "-vv"];
+
+/// The program under test: that of `CONVENED_BINARY`, else the one that was built with these tests.
+pub(crate) fn binary() -> PathBuf {
+    std::env::var_os("CONVENED_BINARY").map_or_else(|| env!("CARGO_BIN_EXE_convened").into(), PathBuf::from)
+}
+
 /// A folder with a schedule and a state, and the programs that work there.
 pub(crate) struct Place {
     pub(crate) folder: tempfile::TempDir,
@@ -42,8 +50,9 @@ impl Place {
         std::fs::rename(&draft, self.config()).unwrap();
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_convened"));
+    /// The program with these arguments, on this schedule.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(binary());
         command.args(arguments).arg("--config").arg(self.config());
         // Whatever runs the tests may be a service itself.
         for name in
@@ -76,12 +85,11 @@ impl Place {
 
     /// Starts the daemon.
     pub(crate) fn start(&self) -> Daemon {
-        self.start_with(&["run", "--log", "json", "-vv"])
+        Self::start_as(self.command(&RUN))
     }
 
-    /// Starts the daemon with these arguments.
-    pub(crate) fn start_with(&self, arguments: &[&str]) -> Daemon {
-        let mut command = self.command(arguments);
+    /// Starts the daemon by a command that was made to measure.
+    pub(crate) fn start_as(mut command: Command) -> Daemon {
         let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let (lines, log) = channel();
         let stderr = BufReader::new(child.stderr.take().unwrap());
@@ -139,10 +147,6 @@ impl Daemon {
         }
     }
 
-    pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
     pub(crate) fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();
         let status = Command::new("kill").args(["-s", name, &pid]).status().unwrap();
@@ -161,6 +165,29 @@ impl Daemon {
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+}
+
+impl Daemon {
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+#[allow(dead_code, reason = "for the tests in tests/faults")]
+impl Daemon {
+    /// What it has told so far.
+    pub(crate) fn told(&mut self) -> &[String] {
+        while let Ok(line) = self.log.try_recv() {
+            self.seen.push(line.clone());
+            self.unmatched.push(line);
+        }
+        &self.seen
+    }
+
+    /// The exit status, if it has ended.
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().unwrap()
     }
 }
 

@@ -57,6 +57,7 @@ async fn nothing_is_done_without_the_admin_secret() {
         ("GET", "/standup", String::new()),
         ("POST", "/standup", json!({ "roomName": "Hacked" }).to_string()),
         ("POST", "/standup/close", String::new()),
+        ("POST", "/standup/notice", json!({ "message": "Hacked" }).to_string()),
     ];
     for (method, path, body) in calls {
         for headers in

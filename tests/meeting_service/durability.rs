@@ -161,7 +161,7 @@ async fn files_of_a_newer_version_or_another_program_are_left_as_they_are() {
     assert!(matches!(reopen(&other, &clock), Err(ServiceError::NotOurs { .. })));
     let text = folder.path().join("notes.txt");
     std::fs::write(&text, "no database at all, but long enough to look like something".repeat(20)).unwrap();
-    assert!(matches!(reopen(&text, &clock), Err(ServiceError::Database { .. })));
+    assert!(matches!(reopen(&text, &clock), Err(ServiceError::Damaged { .. })));
     assert!(matches!(
         reopen(&folder.path().join("no/such/folder.sqlite"), &clock),
         Err(ServiceError::Io { .. })

@@ -147,3 +147,29 @@ async fn an_unknown_room_has_a_page_that_says_so_and_is_not_made() {
     assert_eq!(world.post("/m/unknown/enter", &body).await.refusal().0, 404);
     assert_eq!(world.get("/m/unknown/state").await.refusal().0, 404);
 }
+
+#[tokio::test]
+async fn a_notice_is_shown_to_people_inside_and_to_nobody_else() {
+    let world = World::new();
+    let path = room_path(&world, json!({})).await;
+    let body = json!({ "userUuid": "tab", "userName": "Ann", "password": "", "hostKey": "" });
+    let entered = world.post(&format!("{path}/enter"), &body).await.data();
+    assert_eq!(entered["room"]["notice"], Value::Null);
+    let token = entered["userToken"].as_str().unwrap().to_owned();
+    let notice = json!({ "message": "This room closes\n in 5 min.\u{202e}" });
+    world.admin("/standup/notice", Some(&notice)).await.data();
+    let inside =
+        world.send("GET", &format!("{path}/state"), &[("token", &token)], String::new()).await.data();
+    assert_eq!(inside["notice"], json!({ "message": "This room closes in 5 min.", "at": world.now() }));
+    assert_eq!(world.get(&format!("{path}/state")).await.data()["notice"], Value::Null);
+    assert!(!world.get(&path).await.text.contains("closes in 5 min"));
+
+    for wrong in
+        [json!({}), json!({ "message": " " }), json!({ "message": "x".repeat(201) }), json!({ "message": 5 })]
+    {
+        assert_eq!(world.admin("/standup/notice", Some(&wrong)).await.refusal(), (400, 400), "{wrong}");
+    }
+    assert_eq!(world.admin("/unknown/notice", Some(&notice)).await.refusal().0, 404);
+    world.admin("/standup/close", Some(&json!({}))).await.data();
+    assert_eq!(world.admin("/standup/notice", Some(&notice)).await.refusal(), (410, 1_101_012));
+}

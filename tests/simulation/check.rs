@@ -103,6 +103,7 @@ impl State {
             Call::Find => matches!(seen.stage, Stage::Creating | Stage::Closing),
             Call::Close => seen.stage == Stage::Closing,
             Call::Look | Call::Update => !seen.stage.is_final(),
+            Call::Announce => seen.stage.has_open_room(),
         };
         // A schedule that was applied while the call was being handed out may have changed the stage.
         if !is_in_place
@@ -141,7 +142,7 @@ impl State {
     pub(crate) fn committed(&mut self, world: &Arc<World>, batch: &Batch) {
         let _ = world;
         self.has_rescheduled |= !batch.meetings.is_empty();
-        for record in &batch.inserts {
+        for record in batch.inserts.iter().filter(|record| !record.is_stray()) {
             self.check_times(record);
         }
         for update in &batch.updates {
@@ -243,7 +244,8 @@ impl State {
         }
         if let Some(room) = &seen.room {
             let owner = self.seq_of_room.insert((seen.which as usize, room.clone()), record.seq);
-            if let Some(other) = owner.filter(|owner| *owner != record.seq)
+            // A room that was gone is looked for by a record of its own.
+            if let Some(other) = owner.filter(|owner| *owner != record.seq && !record.is_stray())
                 && self.seen.get(&other).is_some_and(|other| !other.stage.is_final())
             {
                 self.violate(&format!("I1 {} has the room of another occurrence", record.id));
@@ -267,7 +269,7 @@ impl State {
         for change in changes {
             self.check_change(record, &seen, before.as_ref(), *change, is_rescheduling);
         }
-        if let Some(key) = key {
+        if let Some(key) = key.filter(|_| !record.is_stray()) {
             self.seq_of_key.insert(key, record.seq);
         }
         let is_news = !changes.is_empty();

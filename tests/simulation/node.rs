@@ -6,7 +6,7 @@ use crate::plan::{Fault, Point};
 use crate::rng::Rng;
 use crate::seams::{ADMIN_SECRET, Dice, OneFile, Wire};
 use crate::service::Ask;
-use crate::setup::{LATEST, SECOND};
+use crate::setup::{LATEST, MINUTE, SECOND};
 use crate::timetable::Which;
 use crate::world::{Happening, Pending, Reply, State, World};
 use bytes::Bytes;
@@ -18,11 +18,13 @@ use convened::lifecycle::Call;
 use convened::seams::Clock;
 use convened::store::{
     Batch, Cancellable, Counts, Due, DueKey, Record, SqliteStore, Store, StoreError, StoredMeeting,
+    UpcomingStart,
 };
 use convened::transport::{DateWitness, Transport, Witnessed};
 use http::Request;
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -345,6 +347,8 @@ impl SimStore {
         if state.disk_full_until > state.now() {
             let until = state.disk_full_until;
             state.touch(until);
+            // Housekeeping that failed is tried again by one of the naps that follow.
+            state.naps_until = state.naps_until.max(until + 2 * MINUTE);
             return Err(disk_full());
         }
         Ok((point, fault))
@@ -405,6 +409,15 @@ impl Store for SimStore {
 
     fn counts(&mut self) -> Result<Counts, StoreError> {
         self.inner().counts()
+    }
+
+    fn starts_of(
+        &mut self,
+        meeting: &str,
+        provider: Option<&str>,
+        between: Range<DateTime<Utc>>,
+    ) -> Result<Vec<UpcomingStart>, StoreError> {
+        self.inner().starts_of(meeting, provider, between)
     }
 
     fn cancellable(&mut self, meeting: &str, examples: usize) -> Result<Cancellable, StoreError> {

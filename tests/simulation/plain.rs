@@ -30,6 +30,7 @@ impl PlainDriver {
             create_is_idempotent: false,
             find_lag,
             reports_occupancy: true,
+            can_announce: false,
             longest_lead: None,
             unsupported_settings: BTreeMap::new(),
         };

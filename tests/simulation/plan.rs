@@ -96,7 +96,7 @@ impl Point {
                 F::CrashBeforeCall,
                 F::CrashAfterCall,
             ],
-            Self::Call(Call::Update | Call::Close) => &[
+            Self::Call(Call::Update | Call::Close | Call::Announce) => &[
                 F::RequestLost,
                 F::AnswerLost,
                 F::AppliedLate,

@@ -98,6 +98,7 @@ enum Verb {
     Get,
     Update,
     Close,
+    Announce,
 }
 
 impl Ask {
@@ -129,7 +130,10 @@ impl Ask {
             (&Method::GET, id) => (Verb::Get, id.to_owned()),
             (&Method::POST, path) => match path.strip_suffix("/close") {
                 Some(id) => (Verb::Close, id.to_owned()),
-                None => (Verb::Update, path.to_owned()),
+                None => match path.strip_suffix("/notice") {
+                    Some(id) => (Verb::Announce, id.to_owned()),
+                    None => (Verb::Update, path.to_owned()),
+                },
             },
             _ => panic!("{request:?}"),
         };
@@ -144,6 +148,7 @@ impl Ask {
             Verb::Get => call == Call::Look || (self.which == Which::House && call == Call::Find),
             Verb::Update => call == Call::Update,
             Verb::Close => call == Call::Close,
+            Verb::Announce => call == Call::Announce,
         }
     }
 }
@@ -160,7 +165,7 @@ pub(crate) enum Changed {
 pub(crate) fn act(rooms: &mut Rooms, ask: &Ask, now: Ms, lag: Ms) -> (Response<Bytes>, Changed) {
     let found = match ask.verb {
         Verb::Create | Verb::Search => None,
-        Verb::Get | Verb::Update | Verb::Close => {
+        Verb::Get | Verb::Update | Verb::Close | Verb::Announce => {
             rooms.find(ask.which, &ask.target).filter(|index| !rooms.all[*index].is_deleted)
         }
     };
@@ -182,7 +187,7 @@ pub(crate) fn act(rooms: &mut Rooms, ask: &Ask, now: Ms, lag: Ms) -> (Response<B
             (json(200, text), Changed::Nothing)
         }
         (_, None) => (no_such_room(ask.which), Changed::Nothing),
-        (Verb::Get | Verb::Update, Some(index)) => {
+        (Verb::Get | Verb::Update | Verb::Announce, Some(index)) => {
             let room = &rooms.all[index];
             let answer = match (ask.which, ask.verb) {
                 (Which::Plain, Verb::Get) => {

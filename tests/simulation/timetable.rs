@@ -15,8 +15,9 @@ pub(crate) struct Key {
 }
 
 impl Key {
-    /// From the daemon's identity of an occurrence.
+    /// From the daemon's identity of an occurrence, or of a room of it that was gone.
     pub(crate) fn of(id: &str) -> Option<Self> {
+        let id = id.split('#').next()?;
         let (meeting, day) = match id.split_once('@') {
             None => (id, 0),
             Some((meeting, start)) => {

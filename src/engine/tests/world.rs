@@ -3,7 +3,7 @@
 
 use super::super::*;
 use crate::config::{Meeting, ReloadGuard};
-use crate::lifecycle::{Extend, OnRemoved, Policy, State};
+use crate::lifecycle::{Extend, OnRemoved, Policy, State, Warn};
 use crate::log::LogEvent;
 use crate::providers::{
     Capabilities, Provider, ProviderError, Room, RoomRequest, Settings as RoomSettings, Sight,
@@ -40,6 +40,8 @@ pub(super) fn meeting(id: &str) -> Meeting {
             extend: None,
             on_removed: OnRemoved::Finish,
             look_every: TimeDelta::minutes(5),
+            no_show: None,
+            warn: Warn::default(),
         },
         hosts: Vec::new(),
         participants: Vec::new(),
@@ -56,7 +58,8 @@ pub(super) fn daily(id: &str) -> Meeting {
 }
 
 pub(super) fn extending(mut meeting: Meeting) -> Meeting {
-    meeting.policy.extend = Some(Extend { step: TimeDelta::minutes(10), max: TimeDelta::minutes(30) });
+    meeting.policy.extend =
+        Some(Extend { step: TimeDelta::minutes(10), max: TimeDelta::minutes(30), yields: true });
     meeting
 }
 
@@ -98,6 +101,12 @@ pub(super) struct Truth {
     random: u8,
     /// A flaw: every create gives this room.
     pub(super) gives_always: Option<&'static str>,
+    /// The last sleep that somebody asked for; none ever ends.
+    pub(super) slept: Option<Duration>,
+    /// How many rooms were made.
+    made: usize,
+    /// What was shown in rooms, and when.
+    pub(super) announced: Vec<(DateTime<Utc>, String)>,
     status_line: String,
 }
 
@@ -172,7 +181,8 @@ impl Clock for Shared {
     fn boot_id(&self) -> Option<String> {
         Some("the only boot".to_owned())
     }
-    fn sleep(&self, _: Duration) -> BoxFuture<'static, ()> {
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
+        self.lock().slept = Some(duration);
         Box::pin(std::future::pending())
     }
 }
@@ -212,7 +222,9 @@ impl Provider for FakeProvider {
             if let Some(id) = truth.gives_always {
                 return Ok(room_of(id));
             }
-            let id = format!("room-{}", truth.rooms.len() + 1);
+            // An id is never given twice, whatever became of its room.
+            truth.made += 1;
+            let id = format!("room-{}", truth.made);
             let room = TrueRoom {
                 marker: request.marker.clone(),
                 title: request.title.clone(),
@@ -261,6 +273,15 @@ impl Provider for FakeProvider {
             Ok(())
         }))
     }
+
+    fn announce<'a>(&'a self, id: &'a str, text: &'a str) -> BoxFuture<'a, Result<(), ProviderError>> {
+        Box::pin(self.shared.call("announce", move |truth| {
+            let now = truth.wall;
+            truth.rooms.get(id).filter(|room| room.is_open).ok_or(ProviderError::NotFound)?;
+            truth.announced.push((now, text.to_owned()));
+            Ok(())
+        }))
+    }
 }
 
 fn room_of(id: &str) -> Room {
@@ -274,6 +295,8 @@ pub(super) struct World {
     folder: tempfile::TempDir,
     pub(super) limits: LaneLimits,
     pub(super) guard: ReloadGuard,
+    /// The provider shows messages in rooms.
+    pub(super) can_announce: bool,
 }
 
 impl World {
@@ -288,13 +311,17 @@ impl World {
             boot: Duration::from_secs(1000),
             random: 0,
             gives_always: None,
+            announced: Vec::new(),
+            slept: None,
+            made: 0,
             status_line: String::new(),
         })));
         let folder = tempfile::tempdir().unwrap();
         let engine = engine(&shared, folder.path());
         let limits =
             LaneLimits { max_in_flight: 32, interval: Duration::ZERO, timeout: Duration::from_secs(30) };
-        Self { engine, shared, folder, limits, guard: ReloadGuard { rooms: 5, percent: 50 } }
+        let guard = ReloadGuard { rooms: 5, percent: 50 };
+        Self { engine, shared, folder, limits, guard, can_announce: true }
     }
 
     /// A world with these meetings in force.
@@ -309,6 +336,7 @@ impl World {
             create_is_idempotent: false,
             find_lag: TimeDelta::zero(),
             reports_occupancy: true,
+            can_announce: self.can_announce,
             longest_lead: None,
             unsupported_settings: BTreeMap::new(),
         };

@@ -129,7 +129,7 @@ fn the_times_of_an_occurrence_follow_from_its_rules() {
     assert_eq!(occurrence.closes_at_latest(policy), at("10:00:00"), "25 minutes in all, and the delay");
     // Rules that allow less than was given already, or nothing: what was given stays.
     let mut less = policy.clone();
-    less.extend = Some(Extend { step: minutes(5), max: minutes(5) });
+    less.extend = Some(Extend { step: minutes(5), max: minutes(5), yields: true });
     assert_eq!(occurrence.closes_at_latest(&less), at("09:45:00"));
     less.extend = None;
     assert_eq!(occurrence.closes_at_latest(&less), at("09:45:00"));

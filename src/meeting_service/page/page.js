@@ -71,7 +71,9 @@
       store.set("isIn", "");
       news("You are no longer in the room, or entered it elsewhere.");
     }
-    const text = last && changes(last, now);
+    // A message to the people inside; one from before the viewer came is no news.
+    const notice = last && last.you && now.notice && now.notice.at !== (last.notice && last.notice.at) && now.notice;
+    const text = notice ? notice.message : last && changes(last, now);
     if (text) news(text);
     last = now;
     const isIn = Boolean(now.you && now.you.isIn);

@@ -25,7 +25,10 @@ CREATE TABLE rooms (
     mute_all_chat       INTEGER NOT NULL DEFAULT 0 CHECK (mute_all_chat IN (0, 1, 2)),
     mute_all_audio      INTEGER NOT NULL DEFAULT 0 CHECK (mute_all_audio IN (0, 1, 2)),
     mute_on_entry       INTEGER NOT NULL DEFAULT 0 CHECK (mute_on_entry IN (0, 1)),
+    notice              TEXT,                      -- what the people inside were last told
+    noticed_at_ms       INTEGER,
 
+    CHECK ((notice IS NULL) = (noticed_at_ms IS NULL)),
     CHECK ((is_scheduled = 1) = (ends_at_ms IS NOT NULL)),
     CHECK ((is_scheduled = 1) = (closes_at_ms IS NOT NULL)),
     CHECK ((is_scheduled = 1) = (closes_at_latest_ms IS NOT NULL)),

@@ -19,13 +19,14 @@ pub(super) enum Verb {
     Look,
     Update,
     Close,
+    Announce,
 }
 
 impl Verb {
     /// No answer that says what was done: after a question nothing can have been done.
     pub(super) fn doubt(self, why: String) -> ProviderError {
         match self {
-            Self::Create | Self::Update | Self::Close => ProviderError::OutcomeUnknown(why),
+            Self::Create | Self::Update | Self::Close | Self::Announce => ProviderError::OutcomeUnknown(why),
             Self::Find | Self::Look => ProviderError::Unavailable(why),
         }
     }

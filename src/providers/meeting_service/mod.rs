@@ -20,6 +20,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use http::{Method, Request};
 use secrecy::{ExposeSecret as _, SecretString};
+use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -73,6 +74,7 @@ pub fn capabilities() -> Capabilities {
         create_is_idempotent: true,
         find_lag: TimeDelta::zero(),
         reports_occupancy: true,
+        can_announce: true,
         longest_lead: None,
         unsupported_settings: BTreeMap::from([("recording", "is ignored")]),
     }
@@ -99,30 +101,41 @@ impl Driver {
         Self { rooms_url, headers, timeout, transport, clock, capabilities: capabilities() }
     }
 
-    /// Makes one call and gives the envelope's `data`.
-    async fn call(&self, verb: Verb, path: &str, body: Option<&Wish<'_>>) -> Result<Value, ProviderError> {
-        let request = self.request(path, body)?;
+    /// Asks, and gives the envelope's `data`.
+    async fn get(&self, verb: Verb, path: &str) -> Result<Value, ProviderError> {
+        self.call(verb, Method::GET, path, Bytes::new()).await
+    }
+
+    /// Sends `body` and gives the envelope's `data`.
+    async fn post(&self, verb: Verb, path: &str, body: &impl Serialize) -> Result<Value, ProviderError> {
+        let body = serde_json::to_vec(body)
+            .map_err(|_| ProviderError::Rejected("this cannot be sent".to_owned()))?;
+        self.call(verb, Method::POST, path, Bytes::from(body)).await
+    }
+
+    async fn call(
+        &self,
+        verb: Verb,
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> Result<Value, ProviderError> {
+        let request = self.request(method, path, body)?;
         let answer = self.transport.send(request, self.timeout).await;
         understand(verb, answer, self.clock.wall())
     }
 
-    fn request(&self, path: &str, body: Option<&Wish<'_>>) -> Result<Request<Bytes>, ProviderError> {
+    fn request(&self, method: Method, path: &str, body: Bytes) -> Result<Request<Bytes>, ProviderError> {
         let headers = self.headers.as_ref().ok_or_else(|| {
             ProviderError::Unauthenticated("a secret has characters that cannot be sent".to_owned())
         })?;
-        let json = |wish| {
-            serde_json::to_vec(wish).map_err(|_| ProviderError::Rejected("this cannot be sent".to_owned()))
-        };
-        let request = Request::builder().uri(format!("{}{path}", self.rooms_url));
-        let request = match body {
-            Some(wish) => request.method(Method::POST).body(Bytes::from(json(wish)?)),
-            None => request.method(Method::GET).body(Bytes::new()),
-        };
+        let has_body = !body.is_empty();
+        let request = Request::builder().method(method).uri(format!("{}{path}", self.rooms_url)).body(body);
         let mut request = request.map_err(|_| {
             ProviderError::Unavailable("`base_url`, `prefix` and `app_id` do not make a URL".to_owned())
         })?;
         request.headers_mut().clone_from(headers);
-        if body.is_some() {
+        if has_body {
             request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
         Ok(request)
@@ -153,14 +166,14 @@ impl Provider for Driver {
     fn create<'a>(&'a self, request: &'a RoomRequest) -> BoxFuture<'a, Result<Room, ProviderError>> {
         Box::pin(async move {
             let wish = Wish { room_uuid: Some(&request.marker), ..Wish::of(request) };
-            let data = self.call(Verb::Create, "", Some(&wish)).await?;
+            let data = self.post(Verb::Create, "", &wish).await?;
             of_marker(Verb::Create, &request.marker, answer::room(Verb::Create, &data)?)
         })
     }
 
     fn find<'a>(&'a self, marker: &'a str) -> BoxFuture<'a, Result<Option<Room>, ProviderError>> {
         Box::pin(async move {
-            match self.call(Verb::Find, &path(marker)?, None).await {
+            match self.get(Verb::Find, &path(marker)?).await {
                 Ok(data) => of_marker(Verb::Find, marker, answer::room(Verb::Find, &data)?).map(Some),
                 Err(ProviderError::NotFound) => Ok(None),
                 Err(error) => Err(error),
@@ -170,7 +183,7 @@ impl Provider for Driver {
 
     fn look<'a>(&'a self, room_id: &'a str) -> BoxFuture<'a, Result<Sight, ProviderError>> {
         Box::pin(async move {
-            let data = self.call(Verb::Look, &path(room_id)?, None).await?;
+            let data = self.get(Verb::Look, &path(room_id)?).await?;
             answer::view(&data)
         })
     }
@@ -181,7 +194,7 @@ impl Provider for Driver {
         request: &'a RoomRequest,
     ) -> BoxFuture<'a, Result<Room, ProviderError>> {
         Box::pin(async move {
-            let data = self.call(Verb::Update, &path(room_id)?, Some(&Wish::of(request))).await?;
+            let data = self.post(Verb::Update, &path(room_id)?, &Wish::of(request)).await?;
             answer::room(Verb::Update, &data)
         })
     }
@@ -189,7 +202,7 @@ impl Provider for Driver {
     fn close<'a>(&'a self, room_id: &'a str) -> BoxFuture<'a, Result<(), ProviderError>> {
         Box::pin(async move {
             let path = format!("{}/close", path(room_id)?);
-            let data = self.call(Verb::Close, &path, Some(&Wish::default())).await?;
+            let data = self.post(Verb::Close, &path, &Wish::default()).await?;
             match data["isOpen"].as_bool() {
                 Some(false) => Ok(()),
                 Some(true) | None => {
@@ -198,6 +211,19 @@ impl Provider for Driver {
             }
         })
     }
+
+    fn announce<'a>(&'a self, room_id: &'a str, text: &'a str) -> BoxFuture<'a, Result<(), ProviderError>> {
+        Box::pin(async move {
+            let path = format!("{}/notice", path(room_id)?);
+            self.post(Verb::Announce, &path, &Notice { message: text }).await.map(drop)
+        })
+    }
+}
+
+/// What people in a room are told.
+#[derive(Serialize)]
+struct Notice<'a> {
+    message: &'a str,
 }
 
 /// The room, if it is the one that was asked for.
@@ -210,7 +236,7 @@ fn of_marker(verb: Verb, marker: &str, room: Room) -> Result<Room, ProviderError
 }
 
 /// What the room should be, in the service's words; instants in milliseconds since 1970.
-#[derive(Default, serde::Serialize)]
+#[derive(Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Wish<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -219,7 +245,7 @@ struct Wish<'a> {
     terms: Option<Terms<'a>>,
 }
 
-#[derive(serde::Serialize)]
+#[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Terms<'a> {
     room_name: &'a str,

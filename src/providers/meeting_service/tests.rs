@@ -81,6 +81,22 @@ impl Backstage for Stage {
             }
         })
     }
+
+    /// As somebody sees it who is in the room.
+    fn shown<'a>(&'a self, room_id: &'a str) -> BoxFuture<'a, Option<String>> {
+        Box::pin(async move {
+            let (_, entered) = self.enter(room_id, "witness", None).await;
+            let text = |key: &str| entered["data"][key].as_str().unwrap().to_owned();
+            let v1 = format!("{}{PREFIX}/apps/convened/v1/room/{}", self.base_url, text("roomId"));
+            let get = Request::get(&v1).header("token", text("userToken")).body(Bytes::new()).unwrap();
+            let http = HttpClient::new().unwrap();
+            let answer = http.send(get, Duration::from_secs(10)).await.unwrap();
+            let answer: Value = serde_json::from_slice(answer.body()).unwrap();
+            let leave = Request::post(format!("{v1}/exit")).header("token", text("userToken"));
+            http.send(leave.body(Bytes::new()).unwrap(), Duration::from_secs(10)).await.unwrap();
+            answer["data"]["room"]["notice"]["message"].as_str().map(str::to_owned)
+        })
+    }
 }
 
 #[tokio::test]
@@ -316,7 +332,7 @@ async fn secrets_show_neither_in_debug_nor_in_errors_and_words_from_afar_are_cle
     let driver = driver(settings);
     let error = driver.create(&request("m", now())).await.unwrap_err();
     assert_eq!(error, ProviderError::Rejected("code 7: a [31m b".to_owned()));
-    let sent = driver.request("", None).unwrap();
+    let sent = driver.request(Method::GET, "", Bytes::new()).unwrap();
     assert!(!format!("{driver:?} {sent:?}").contains("hush"));
 }
 

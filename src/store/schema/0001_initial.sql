@@ -30,7 +30,8 @@ CREATE TABLE occurrences (
     extended_by_ms INTEGER NOT NULL DEFAULT 0 CHECK (extended_by_ms >= 0),
     wake_at_ms     INTEGER,                          -- NULL: it is over
     call           TEXT CHECK (                      -- on its way
-        call = 'create' OR call = 'find' OR call = 'look' OR call = 'update' OR call = 'close'),
+        call = 'create' OR call = 'find' OR call = 'look' OR call = 'update' OR call = 'close'
+        OR call = 'announce'),
     marker         TEXT,
     asked_at_ms    INTEGER,
     room_id        TEXT,
@@ -39,11 +40,16 @@ CREATE TABLE occurrences (
     is_outdated    INTEGER NOT NULL DEFAULT 0 CHECK (is_outdated IN (0, 1)),
     is_removed     INTEGER NOT NULL DEFAULT 0 CHECK (is_removed IN (0, 1)),
     verdict        TEXT CHECK (
-        verdict = 'closed' OR verdict = 'cancelled' OR verdict = 'failed' OR verdict = 'planned'),
+        verdict = 'closed' OR verdict = 'cancelled' OR verdict = 'failed' OR verdict = 'planned'
+        OR verdict = 'stray'),
     is_close_sent  INTEGER NOT NULL DEFAULT 0 CHECK (is_close_sent IN (0, 1)),
     occupancy      INTEGER CHECK (occupancy >= 0),   -- NULL: unknown
     looked_at_ms   INTEGER,
     empty_since_ms INTEGER,
+    was_occupied   INTEGER NOT NULL DEFAULT 0 CHECK (was_occupied IN (0, 1)),
+    watched_since_ms INTEGER,                        -- looked at without a gap since then, and empty at every look
+    warned_at_ms   INTEGER,                          -- warnings due up to here are dealt with
+    yields_at_ms   INTEGER,                          -- when the next occurrence on the same seat starts, as last asked
     gone_since_ms  INTEGER,
     look_at_ms     INTEGER,
     retry_at_ms    INTEGER,

@@ -5,11 +5,14 @@ mod write;
 
 use self::row::{NAMES, ms, read_instant, read_record};
 use self::write::Updates;
-use super::{Batch, Cancellable, Counts, Due, DueKey, Record, Store, StoreError, StoredMeeting};
+use super::{
+    Batch, Cancellable, Counts, Due, DueKey, Record, Store, StoreError, StoredMeeting, UpcomingStart,
+};
 use crate::lifecycle::State;
-use crate::sqlite_file::{OpenError, Schema};
+use crate::sqlite_file::{OpenError, Schema, check_whole};
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Row, params};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
@@ -105,6 +108,16 @@ impl SqliteStore {
         }
         connection.set_prepared_statement_cache_capacity(32);
         Ok(Self { connection, path, updates: Updates::default() })
+    }
+
+    /// Looks at every page, row and index of the store of `state_dir`, beside a daemon that works on it: 2.5 s for a
+    /// million occurrences.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] with what was found; others when it could not be read to the end.
+    pub fn verify(state_dir: &Path) -> Result<(), StoreError> {
+        let store = Self::open_read_only(state_dir)?;
+        check_whole(&store.connection).map_err(unusable(&store.path))
     }
 
     fn with(connection: rusqlite::Result<Connection>, path: PathBuf) -> Result<Self, StoreError> {
@@ -269,6 +282,30 @@ impl Store for SqliteStore {
         self.records(&sql, params![meeting, ms(since)])
     }
 
+    fn starts_of(
+        &mut self,
+        meeting: &str,
+        provider: Option<&str>,
+        between: Range<DateTime<Utc>>,
+    ) -> Result<Vec<UpcomingStart>, StoreError> {
+        let error = self.error();
+        let mut statement = self
+            .connection
+            .prepare_cached(
+                "SELECT starts_at_ms, seq, id FROM occurrences INDEXED BY occurrences_by_meeting
+                 WHERE meeting = ?1 AND starts_at_ms >= ?2 AND starts_at_ms < ?3 AND wake_at_ms IS NOT NULL
+                   AND is_removed = 0 AND state <> 'closing' AND (?4 IS NULL OR provider = ?4)
+                 ORDER BY starts_at_ms",
+            )
+            .map_err(&error)?;
+        let rows = statement
+            .query_map(params![meeting, ms(between.start), ms(between.end), provider], |row| {
+                Ok(UpcomingStart { at: read_instant(row, 0)?, seq: row.get(1)?, id: row.get(2)? })
+            })
+            .map_err(&error)?;
+        rows.collect::<Result<_, _>>().map_err(&error)
+    }
+
     fn interrupted(&mut self) -> Result<Vec<i64>, StoreError> {
         let error = self.error();
         let mut statement = self
@@ -415,6 +452,7 @@ fn unusable(path: &Path) -> impl Fn(OpenError) -> StoreError + use<> {
                 let what = format!("a SQLite database with application id {application_id:#x}");
                 StoreError::NotAStore { path, what }
             }
+            OpenError::Damaged { what } => StoreError::Damaged { path, what },
         }
     }
 }

@@ -60,6 +60,10 @@ columns! {
     "occupancy": |r| r.occurrence.occupancy.map_or(ValueRef::Null, |people| integer(people.into())),
     "looked_at_ms": |r| optional_instant(r.occurrence.looked_at),
     "empty_since_ms": |r| optional_instant(r.occurrence.empty_since),
+    "was_occupied": |r| flag(r.occurrence.was_occupied),
+    "watched_since_ms": |r| optional_instant(r.occurrence.watched_since),
+    "warned_at_ms": |r| optional_instant(r.occurrence.warned_at),
+    "yields_at_ms": |r| optional_instant(r.occurrence.yields_at),
     "gone_since_ms": |r| optional_instant(r.occurrence.gone_since),
     "look_at_ms": |r| optional_instant(r.occurrence.look_at),
     "retry_at_ms": |r| optional_instant(r.occurrence.retry_at),
@@ -137,11 +141,15 @@ pub(super) fn read_record(row: &Row<'_>) -> rusqlite::Result<Result<Record, Stor
         occupancy: row.get(22)?,
         looked_at: read_optional_instant(row, 23)?,
         empty_since: read_optional_instant(row, 24)?,
-        gone_since: read_optional_instant(row, 25)?,
-        look_at: read_optional_instant(row, 26)?,
-        retry_at: read_optional_instant(row, 27)?,
-        attempts: row.get(28)?,
-        last_error: row.get(29)?,
+        was_occupied: row.get(25)?,
+        watched_since: read_optional_instant(row, 26)?,
+        warned_at: read_optional_instant(row, 27)?,
+        yields_at: read_optional_instant(row, 28)?,
+        gone_since: read_optional_instant(row, 29)?,
+        look_at: read_optional_instant(row, 30)?,
+        retry_at: read_optional_instant(row, 31)?,
+        attempts: row.get(32)?,
+        last_error: row.get(33)?,
     };
     Ok(Ok(Record {
         seq: row.get(0)?,
@@ -153,7 +161,7 @@ pub(super) fn read_record(row: &Row<'_>) -> rusqlite::Result<Result<Record, Stor
         occurrence,
         wake_at: read_optional_instant(row, 11)?,
         call,
-        changed_at: read_instant(row, 30)?,
+        changed_at: read_instant(row, 34)?,
     }))
 }
 

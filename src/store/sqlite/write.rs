@@ -70,10 +70,11 @@ impl Updates {
 /// Writes everything in `batch`, within the transaction that is open.
 pub(super) fn write(connection: &Connection, batch: &Batch, updates: &mut Updates) -> rusqlite::Result<()> {
     write_meetings(connection, &batch.meetings)?;
-    insert(connection, &batch.inserts)?;
     for update in &batch.updates {
         updates.write(connection, update)?;
     }
+    // After the updates: a new record may take over the room of one that has just let it go.
+    insert(connection, &batch.inserts)?;
     for (key, value) in &batch.meta {
         write_meta(connection, key, value.as_deref())?;
     }
