@@ -202,4 +202,39 @@ mod tests {
         witness.saw(clocks.wall() + TimeDelta::seconds(20), clocks.boot());
         assert_eq!(two.read().change, Some(ClockChange::Settled));
     }
+
+    /// Of a certain boot.
+    struct Booted(Arc<TwoClocks>, &'static str);
+
+    impl Clock for Booted {
+        fn wall(&self) -> DateTime<Utc> {
+            self.0.wall()
+        }
+        fn boot(&self) -> Duration {
+            self.0.boot()
+        }
+        fn boot_id(&self) -> Option<String> {
+            Some(self.1.to_owned())
+        }
+        fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
+            self.0.sleep(duration)
+        }
+    }
+
+    #[test]
+    fn what_an_earlier_daemon_saw_counts_for_the_same_boot_alone() {
+        let (clocks, witness, _) = guard();
+        let daemon = |boot| ClockGuard::new(Arc::new(Booted(clocks.clone(), boot)), witness.clone());
+        let remembered = daemon("one").to_remember().unwrap();
+        clocks.passes(TimeDelta::hours(2), 0);
+        for (boot, remembered, is_noticed) in
+            [("one", remembered.as_str(), true), ("two", &remembered, false), ("one", "nonsense", false)]
+        {
+            let mut guard = daemon(boot);
+            guard.remember(remembered);
+            let reading = guard.read();
+            assert_eq!(reading.now.wall != reading.now.settled, is_noticed, "{boot} {remembered}");
+            assert_eq!(guard.to_remember().is_none(), is_noticed, "what is doubted is not handed on");
+        }
+    }
 }
