@@ -1,0 +1,41 @@
+//! What one observation says, and for how long: nothing that cannot be undone follows from a single one, nor from two with
+//! nobody looking between them.
+
+use super::*;
+
+/// Taken out of the schedule while its create is under way, whose answer is lost.
+fn cancelled_while_creating() -> Story {
+    let mut story = Story::new();
+    story.now = Now::agreed(at("08:45:00"));
+    let asked = step(&story.occurrence, Event::Due, &story.policy, story.now);
+    assert_eq!(asked.call, Some(Call::Create));
+    story.occurrence = asked.next;
+    story.happens(Event::Removed);
+    assert_eq!(story.occurrence.state, State::Closing);
+    story
+}
+
+#[test]
+fn a_room_that_comes_late_after_its_meeting_was_taken_out_is_found_and_closed() {
+    let mut story = cancelled_while_creating();
+    // The request is held up on its way for two minutes.
+    story.find = vec![Some(false); 4];
+    let lost = story.failure(FailureKind::Unknown);
+    story.happens(Event::Answered(Answer::Create(Err(lost))));
+    story.until("08:52:00");
+    assert_eq!(story.calls, ["find", "find", "find", "find", "find", "close", "look"]);
+    assert_eq!(story.occurrence.state, State::Cancelled);
+}
+
+#[test]
+fn a_room_that_never_comes_is_looked_for_five_minutes_and_no_longer() {
+    let mut story = cancelled_while_creating();
+    story.find = vec![Some(false); 60];
+    let lost = story.failure(FailureKind::Unknown);
+    story.happens(Event::Answered(Answer::Create(Err(lost))));
+    story.until("08:49:59");
+    assert_eq!(story.occurrence.state, State::Closing);
+    story.until("08:50:35");
+    assert_eq!(story.occurrence.state, State::Cancelled);
+    assert!((8..=12).contains(&story.calls.len()), "{:?}", story.calls);
+}
