@@ -39,3 +39,25 @@ fn a_room_that_never_comes_is_looked_for_five_minutes_and_no_longer() {
     assert_eq!(story.occurrence.state, State::Cancelled);
     assert!((8..=12).contains(&story.calls.len()), "{:?}", story.calls);
 }
+
+#[test]
+fn after_a_close_one_no_such_room_is_not_believed() {
+    for (sees, closes, closed_at) in [
+        // A lie, and the room is open: the close was not taken.
+        (vec![Err(FailureKind::NotFound), Ok(true)], 2, "09:35:14"),
+        (vec![Err(FailureKind::NotFound), Err(FailureKind::NotFound)], 1, "09:35:10"),
+        // The provider knows the room, and that it is closed.
+        (vec![Ok(false)], 1, "09:35:00"),
+    ] {
+        let mut story = Story::new();
+        story.until("09:34:30");
+        story.calls.clear();
+        story.sees.clone_from(&sees);
+        story.until("09:40:00");
+        assert_eq!(story.occurrence.state, State::Closed, "{sees:?}");
+        assert_eq!(story.calls.iter().filter(|call| **call == "close").count(), closes, "{sees:?}");
+        let end = story.trace.last().unwrap();
+        assert!(end.as_str() <= closed_at || end.starts_with(closed_at), "{sees:?}: {end}");
+        assert!(end.as_str() >= "09:35:00", "{sees:?}: {end}");
+    }
+}
