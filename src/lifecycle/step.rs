@@ -445,11 +445,13 @@ impl Step<'_> {
         self.next.watched_since =
             no_show::watched_since(&self.next, self.policy, sight.occupancy, self.now.wall);
         self.next.was_occupied |= sight.occupancy.is_some_and(|people| people > 0);
+        // Of two looks with nobody looking between them, the first says nothing about the second.
+        let has_gap = no_show::is_after_gap(&self.next, self.policy, self.now.wall);
         self.next.occupancy = sight.occupancy;
         self.next.looked_at = Some(self.now.wall);
         self.next.gone_since = None;
         self.next.empty_since = match sight.occupancy {
-            Some(0) => self.next.empty_since.or(Some(self.now.wall)),
+            Some(0) => self.next.empty_since.filter(|_| !has_gap).or(Some(self.now.wall)),
             Some(_) | None => None,
         };
         if !self.next.is_outdated {

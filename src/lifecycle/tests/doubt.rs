@@ -61,3 +61,19 @@ fn after_a_close_one_no_such_room_is_not_believed() {
         assert!(end.as_str() >= "09:35:00", "{sees:?}: {end}");
     }
 }
+
+#[test]
+fn a_room_seen_empty_before_the_daemon_was_down_is_not_closed_on_one_look_after_it() {
+    let mut story = Story::extending(10, 60);
+    story.until("09:05:00");
+    assert_eq!(story.occurrence.occupancy, Some(0));
+    // Down for half an hour; people came. The first look after it brings an old copy.
+    story.now = Now::agreed(at("09:36:00"));
+    story.happens(Event::Restarted);
+    story.until("09:36:05");
+    assert_eq!(story.calls.last(), Some(&"look"));
+    story.occupancy = Some(4);
+    story.until("09:37:00");
+    assert!(!story.calls.contains(&"close"), "{:?}", story.trace);
+    assert_eq!(story.occurrence.state, State::Live, "{:?}", story.trace);
+}
