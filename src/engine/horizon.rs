@@ -3,7 +3,7 @@
 
 use super::apply::{Applied, Diff, Moved, Schedule, instances, is_as_given, new_record};
 use super::turn::Turn;
-use super::{CLOCK, Engine, Reading};
+use super::{CLOCK, Engine, HOUSEKEEPING_PAUSE, Reading};
 use crate::log::{LogEvent, number};
 use crate::seeded_bug::{Bug, is_on};
 use crate::store::{Batch, Record, StoreError};
@@ -41,8 +41,10 @@ impl Engine {
 
     /// Brings what the horizon reaches now into the store, and forgets what is past its retention.
     pub(super) fn housekeep(&mut self) {
+        self.housekeep_again_at = None;
         if let Err(error) = self.try_housekeep() {
             self.store_failed(&error);
+            self.housekeep_again_at = Some(self.clock.boot().saturating_add(HOUSEKEEPING_PAUSE));
         }
     }
 

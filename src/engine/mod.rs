@@ -46,6 +46,8 @@ pub const LONGEST_NAP: Duration = Duration::from_secs(15);
 pub const STOP_GRACE: Duration = Duration::from_secs(10);
 /// After a commit that failed, the engine tries again after this.
 const STORE_PAUSE: Duration = Duration::from_secs(2);
+/// Housekeeping that failed is tried again after this, and not only when it is due.
+const HOUSEKEEPING_PAUSE: Duration = Duration::from_secs(60);
 /// A store that goes on failing is told of again after this.
 const STORE_REMINDER: Duration = Duration::from_secs(300);
 /// In a rush, a turn waits until one in so many of the calls under way has been answered,
@@ -142,6 +144,8 @@ pub struct Engine {
     is_one_by_one: bool,
     /// The wall clock was set, and the store has not worked out the deadlines anew yet.
     is_rearm_due: bool,
+    /// Housekeeping failed, and is to be tried again at this time of the boot clock.
+    housekeep_again_at: Option<Duration>,
     /// How much there is, kept up to date so that it need not be counted.
     tally: Counts,
     /// The last line told to the service manager.
@@ -183,6 +187,7 @@ impl Engine {
             is_ready_due: false,
             is_one_by_one: false,
             is_rearm_due: false,
+            housekeep_again_at: None,
             tally: Counts::default(),
             status_line: String::new(),
             turned_at: DateTime::UNIX_EPOCH,

@@ -39,6 +39,8 @@ impl Engine {
             self.is_rearm_due = false;
             // The horizon has moved with the clock.
             self.housekeep();
+        } else if self.housekeep_again_at.is_some_and(|at| at <= reading.boot) {
+            self.housekeep();
         }
         if self.queued_until.wake_at > reading.now.wall {
             // The clock went back, by less than counts as a step: what was queued may not be due any more.

@@ -137,6 +137,19 @@ async fn a_daemon_that_starts_while_the_clock_is_set_wrong_throws_nobody_out() {
     }
 }
 
+#[tokio::test]
+async fn housekeeping_that_a_full_disk_stops_is_tried_again_soon() {
+    let mut world = World::with([daily("d")]);
+    world.pass(TimeDelta::days(1), TimeDelta::days(1));
+    world.settle().await;
+    world.fill_store(true);
+    world.engine.housekeep();
+    world.fill_store(false);
+    let now = world.shared.lock().now();
+    world.run_until(now + TimeDelta::minutes(2)).await;
+    assert_eq!(world.state(&id_of(at("09:00:00") + TimeDelta::days(30))), State::Planned);
+}
+
 fn id_of(start: DateTime<Utc>) -> String {
     format!("d@{}", start.format("%Y-%m-%dT%H:%M"))
 }
