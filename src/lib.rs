@@ -20,6 +20,7 @@
 //! schedule ─ pure  recurrence, zones, expansion, identity
 //! lifecycle ─ pure state, event, step, reason
 //! seams ────────── Clock, Entropy, Files, Host (and transport::Transport): all that is not deterministic
+//! seeded_bug ───── names of known bugs, for the simulation's own test; every release is without them
 //! ```
 //!
 //! # The words
@@ -82,6 +83,7 @@ pub mod meeting_service;
 pub mod providers;
 pub mod schedule;
 pub mod seams;
+pub mod seeded_bug;
 mod sqlite_file;
 pub mod store;
 pub mod transport;

@@ -2,6 +2,7 @@
 
 use crate::lifecycle::Now;
 use crate::seams::Clock;
+use crate::seeded_bug::{self, Bug, is_on};
 use crate::transport::DateWitness;
 use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use std::sync::Arc;
@@ -54,15 +55,32 @@ pub(super) enum ClockChange {
 
 impl ClockGuard {
     pub(super) fn new(clock: Arc<dyn Clock>, witness: Arc<DateWitness>) -> Self {
-        let epoch = clock.wall() - signed(clock.boot());
+        let boot = if is_on(Bug::MonotonicClock) { seeded_bug::monotonic() } else { clock.boot() };
+        let epoch = clock.wall() - signed(boot);
         Self { clock, witness, epoch, step: None }
+    }
+
+    /// What the next start has to know to notice that the wall clock was set while no daemon looked: the boot, and what
+    /// the wall clock showed at its beginning. `None` while the clocks differ, or where the boots cannot be told apart.
+    pub(super) fn to_remember(&self) -> Option<String> {
+        let boot_id = self.clock.boot_id().filter(|_| self.step.is_none())?;
+        Some(format!("{} {boot_id}", self.epoch.timestamp_millis()))
+    }
+
+    /// Goes on from what an earlier daemon remembered, if the machine was not booted since.
+    pub(super) fn remember(&mut self, remembered: &str) {
+        let epoch = remembered.split_once(' ').and_then(|(epoch_ms, boot_id)| {
+            let is_same_boot = self.clock.boot_id().is_some_and(|id| id == boot_id);
+            DateTime::from_timestamp_millis(epoch_ms.parse().ok().filter(|_| is_same_boot)?)
+        });
+        self.epoch = epoch.unwrap_or(self.epoch);
     }
 
     /// Reads both clocks.
     pub(super) fn read(&mut self) -> Reading {
         // What the store can keep apart: an instant and its copy there must not differ.
         let wall = self.clock.wall().trunc_subsecs(3);
-        let boot = self.clock.boot();
+        let boot = if is_on(Bug::MonotonicClock) { seeded_bug::monotonic() } else { self.clock.boot() };
         let expected = (self.epoch + signed(boot)).trunc_subsecs(3);
         let by = wall - expected;
         let change = match self.step {
@@ -183,5 +201,40 @@ mod tests {
         assert_eq!(two.read().change, None, "the server speaks against the wall clock");
         witness.saw(clocks.wall() + TimeDelta::seconds(20), clocks.boot());
         assert_eq!(two.read().change, Some(ClockChange::Settled));
+    }
+
+    /// Of a certain boot.
+    struct Booted(Arc<TwoClocks>, &'static str);
+
+    impl Clock for Booted {
+        fn wall(&self) -> DateTime<Utc> {
+            self.0.wall()
+        }
+        fn boot(&self) -> Duration {
+            self.0.boot()
+        }
+        fn boot_id(&self) -> Option<String> {
+            Some(self.1.to_owned())
+        }
+        fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
+            self.0.sleep(duration)
+        }
+    }
+
+    #[test]
+    fn what_an_earlier_daemon_saw_counts_for_the_same_boot_alone() {
+        let (clocks, witness, _) = guard();
+        let daemon = |boot| ClockGuard::new(Arc::new(Booted(clocks.clone(), boot)), witness.clone());
+        let remembered = daemon("one").to_remember().unwrap();
+        clocks.passes(TimeDelta::hours(2), 0);
+        for (boot, remembered, is_noticed) in
+            [("one", remembered.as_str(), true), ("two", &remembered, false), ("one", "nonsense", false)]
+        {
+            let mut guard = daemon(boot);
+            guard.remember(remembered);
+            let reading = guard.read();
+            assert_eq!(reading.now.wall != reading.now.settled, is_noticed, "{boot} {remembered}");
+            assert_eq!(guard.to_remember().is_none(), is_noticed, "what is doubted is not handed on");
+        }
     }
 }

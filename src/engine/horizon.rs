@@ -3,8 +3,9 @@
 
 use super::apply::{Applied, Diff, Moved, Schedule, instances, is_as_given, new_record};
 use super::turn::Turn;
-use super::{Engine, Reading};
+use super::{CLOCK, Engine, HOUSEKEEPING_PAUSE, Reading};
 use crate::log::{LogEvent, number};
+use crate::seeded_bug::{Bug, is_on};
 use crate::store::{Batch, Record, StoreError};
 use chrono::{DateTime, TimeDelta, Utc};
 use std::ops::Range;
@@ -40,13 +41,20 @@ impl Engine {
 
     /// Brings what the horizon reaches now into the store, and forgets what is past its retention.
     pub(super) fn housekeep(&mut self) {
+        self.housekeep_again_at = None;
         if let Err(error) = self.try_housekeep() {
             self.store_failed(&error);
+            self.housekeep_again_at = Some(self.clock.boot().saturating_add(HOUSEKEEPING_PAUSE));
         }
     }
 
     fn try_housekeep(&mut self) -> Result<(), StoreError> {
         let reading = self.read_clock();
+        if let Some(clock) = self.guard.to_remember()
+            && self.store.meta(CLOCK)?.as_ref() != Some(&clock)
+        {
+            self.store.commit(&Batch { meta: vec![(CLOCK, Some(clock))], ..Batch::default() })?;
+        }
         let Some(schedule) = self.in_force.take() else { return Ok(()) };
         let outcome = self.extend_horizon(&schedule, reading);
         let before = reading.now.settled - schedule.history;
@@ -62,6 +70,9 @@ impl Engine {
     }
 
     fn extend_horizon(&mut self, schedule: &Schedule, reading: Reading) -> Result<(), StoreError> {
+        if is_on(Bug::HorizonStands) {
+            return Ok(());
+        }
         let now = reading.now;
         let until = now.settled + schedule.horizon;
         if let Some(from) = self.materialised_until()?.filter(|from| *from < until) {

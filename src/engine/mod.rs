@@ -27,6 +27,7 @@ pub use lanes::LaneLimits;
 use crate::lifecycle::Event;
 use crate::log::number;
 use crate::seams::{Clock, Entropy, Host, HostState};
+use crate::seeded_bug::{Bug, is_on};
 use crate::store::{Batch, Counts, DueKey, MeetingSpec, Store, StoreError};
 use crate::transport::DateWitness;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -45,6 +46,8 @@ pub const LONGEST_NAP: Duration = Duration::from_secs(15);
 pub const STOP_GRACE: Duration = Duration::from_secs(10);
 /// After a commit that failed, the engine tries again after this.
 const STORE_PAUSE: Duration = Duration::from_secs(2);
+/// Housekeeping that failed is tried again after this, and not only when it is due.
+const HOUSEKEEPING_PAUSE: Duration = Duration::from_secs(60);
 /// A store that goes on failing is told of again after this.
 const STORE_REMINDER: Duration = Duration::from_secs(300);
 /// In a rush, a turn waits until one in so many of the calls under way has been answered,
@@ -57,6 +60,8 @@ const TURN_SIZE: usize = 512;
 const INTAKE: usize = 8192;
 /// What is due and finds nothing to do (a rule with a flaw) is looked at again after this, instead of at once for ever.
 const IDLE_PAUSE: TimeDelta = TimeDelta::seconds(1);
+/// The key of what the clocks showed when they last agreed.
+const CLOCK: &str = "clock";
 /// The limits of a provider that is not configured.
 const NO_LIMITS: LaneLimits =
     LaneLimits { max_in_flight: 32, interval: Duration::ZERO, timeout: Duration::from_secs(30) };
@@ -139,6 +144,8 @@ pub struct Engine {
     is_one_by_one: bool,
     /// The wall clock was set, and the store has not worked out the deadlines anew yet.
     is_rearm_due: bool,
+    /// Housekeeping failed, and is to be tried again at this time of the boot clock.
+    housekeep_again_at: Option<Duration>,
     /// How much there is, kept up to date so that it need not be counted.
     tally: Counts,
     /// The last line told to the service manager.
@@ -180,6 +187,7 @@ impl Engine {
             is_ready_due: false,
             is_one_by_one: false,
             is_rearm_due: false,
+            housekeep_again_at: None,
             tally: Counts::default(),
             status_line: String::new(),
             turned_at: DateTime::UNIX_EPOCH,
@@ -248,10 +256,17 @@ impl Engine {
     /// # Errors
     /// When the store cannot be read or written.
     pub fn recover(&mut self) -> Result<(), StoreError> {
-        let reading = self.guard.read();
+        // Set ahead by mistake and seen by the daemon before only: what follows must not take it for the time.
+        if let Some(remembered) = self.store.meta(CLOCK)? {
+            self.guard.remember(&remembered);
+        }
+        let reading = self.read_clock();
         // The clock may have been wrong when the deadlines were written.
         self.store.rearm(reading.now.wall)?;
-        let interrupted = self.store.interrupted()?;
+        let mut interrupted = self.store.interrupted()?;
+        if is_on(Bug::NotRecovered) {
+            interrupted.clear();
+        }
         for seqs in interrupted.chunks(TURN_SIZE) {
             let mut turn = Turn::default();
             for record in self.store.load(seqs)? {

@@ -5,6 +5,7 @@ use crate::lifecycle::{Answer, Call, Failure, FailureKind, backoff};
 use crate::log::{LogEvent, Time};
 use crate::providers::{Provider, ProviderError, Room, RoomRequest, Sight};
 use crate::seams::BoxFuture;
+use crate::seeded_bug::{Bug, is_on};
 use crate::store::{MeetingSpec, Record};
 use crate::transport::LONGEST_PAUSE;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -224,7 +225,7 @@ impl Engine {
             Outcome::Close(done) => Answer::Close(done.map_err(&mut failure)),
             Outcome::Announce(done) => Answer::Announce(done.map_err(&mut failure)),
         };
-        if let (Some(until), Some(lane)) = (limited_until, lane) {
+        if let (Some(until), Some(lane)) = (limited_until.filter(|_| !is_on(Bug::LimitIgnored)), lane) {
             let pause = (until - wall).to_std().unwrap_or_default();
             if lane.block(reading.boot.saturating_add(pause)) {
                 self.host.log(&LogEvent::ProviderLimited { provider: &record.provider, until: Time(until) });

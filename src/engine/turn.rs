@@ -5,6 +5,7 @@ use super::perform::CallResult;
 use super::report::{self, Report};
 use super::{Engine, IDLE_PAUSE, INTAKE, LONGEST_NAP, TURN_SIZE, lane};
 use crate::lifecycle::{self, Call, Event, Reason, State};
+use crate::seeded_bug::{Bug, is_on};
 use crate::store::{Batch, Due, DueKey, HistoryEntry, MeetingSpec, Record, StoreError, Update};
 use chrono::{DateTime, Utc};
 use std::collections::HashSet;
@@ -38,6 +39,8 @@ impl Engine {
             self.is_rearm_due = false;
             // The horizon has moved with the clock.
             self.housekeep();
+        } else if self.housekeep_again_at.is_some_and(|at| at <= reading.boot) {
+            self.housekeep();
         }
         if self.queued_until.wake_at > reading.now.wall {
             // The clock went back, by less than counts as a step: what was queued may not be due any more.
@@ -57,6 +60,10 @@ impl Engine {
             false => self.store.commit(&turn.batch),
         });
         if let Err(error) = outcome {
+            if is_on(Bug::ActsUncommitted) {
+                self.committed(turn, reading);
+                return Err(error);
+            }
             let is_isolated = error.is_refusal() && self.isolate(&mut turn);
             self.undone(turn);
             if is_isolated {
@@ -124,7 +131,7 @@ impl Engine {
         for entry in due {
             self.queued_until = entry.key;
             // Its result, which always comes, queues it again.
-            if self.in_flight.contains_key(&entry.key.seq) {
+            if self.in_flight.contains_key(&entry.key.seq) && !is_on(Bug::HandedOutTwice) {
                 continue;
             }
             let lane = lane(&mut self.lanes, &entry.provider);
@@ -176,7 +183,7 @@ impl Engine {
 
     fn claim_one(&mut self, turn: &mut Turn, record: Record, reading: Reading) {
         // In flight already, written in this turn (it comes again), or moved later since it was queued.
-        let is_stale = self.in_flight.contains_key(&record.seq)
+        let is_stale = (self.in_flight.contains_key(&record.seq) && !is_on(Bug::HandedOutTwice))
             || turn.written.contains(&record.seq)
             || record.wake_at.is_none_or(|at| at > reading.now.wall);
         if !is_stale {
@@ -250,7 +257,7 @@ impl Engine {
             record.marker = None;
         }
         if let Some(call) = transition.call {
-            if call == Call::Create && record.marker.is_none() {
+            if call == Call::Create && (record.marker.is_none() || is_on(Bug::MarkerAnew)) {
                 record.marker = Some(self.marker(wall));
             }
             lane(&mut self.lanes, &record.provider).sent(reading.boot);
@@ -279,6 +286,9 @@ impl Engine {
                 .yielding_to(yields_to),
         );
         turn.written.insert(after.seq);
+        if is_on(Bug::CreateWithoutIntent) && after.call == Some(Call::Create) {
+            return;
+        }
         turn.batch.updates.push(Update { before, after, history });
     }
 

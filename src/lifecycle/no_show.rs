@@ -39,10 +39,15 @@ pub(super) fn watched_since(
     occupancy: Option<u32>,
     wall: DateTime<Utc>,
 ) -> Option<DateTime<Utc>> {
-    let longest_gap: TimeDelta = policy.look_every * LONGEST_GAP_IN_LOOKS;
-    let has_gap = occurrence.looked_at.is_none_or(|before| wall - before > longest_gap);
+    let has_gap = is_after_gap(occurrence, policy, wall);
     match occupancy {
         Some(0) => occurrence.watched_since.filter(|_| !has_gap).or(Some(wall)),
         Some(_) | None => None,
     }
+}
+
+/// Nobody looked for so long before a look now that what was seen earlier says nothing about the time between.
+pub(super) fn is_after_gap(occurrence: &Occurrence, policy: &Policy, wall: DateTime<Utc>) -> bool {
+    let longest_gap: TimeDelta = policy.look_every * LONGEST_GAP_IN_LOOKS;
+    occurrence.looked_at.is_none_or(|before| wall - before > longest_gap)
 }

@@ -1,5 +1,6 @@
 //! When to try again.
 
+use crate::seeded_bug::{Bug, is_on};
 use chrono::TimeDelta;
 
 /// The first pause after a failed call.
@@ -12,7 +13,8 @@ pub const RETRY_LONGEST: TimeDelta = TimeDelta::minutes(2);
 /// together.
 pub fn backoff(attempts: u32, seed: u64) -> TimeDelta {
     let doublings = attempts.saturating_sub(1).min(16);
-    let whole = (RETRY_FIRST * (1 << doublings)).min(RETRY_LONGEST);
+    let longest = if is_on(Bug::BackoffUncapped) { TimeDelta::MAX } else { RETRY_LONGEST };
+    let whole = (RETRY_FIRST * (1 << doublings)).min(longest);
     let half_ms = whole.num_milliseconds() / 2;
     // Mixes the attempt in, so that a constant seed still gives another pause each time (Knuth's multiplier).
     let mixed = seed.wrapping_add(u64::from(attempts)).wrapping_mul(6_364_136_223_846_793_005) >> 33;

@@ -6,6 +6,7 @@ use super::{
     Answer, Call, Event, Failure, FailureKind, Occurrence, OnRemoved, Policy, Reason, Room, Sight, State,
     Times, Verdict, Warned, Warning, backoff, no_show, warning,
 };
+use crate::seeded_bug::{Bug, is_on};
 use chrono::{DateTime, Utc};
 
 /// The time, by two clocks.
@@ -116,6 +117,7 @@ pub fn step_among(
     now: Now,
     surroundings: Surroundings,
 ) -> Transition {
+    let now = if is_on(Bug::ClosingUnsettled) { Now::agreed(now.wall) } else { now };
     let is_due = event == Event::Due;
     let mut step = Step { next: before.clone(), changes: Vec::new(), warning: None, policy, now };
     step.forget_the_future();
@@ -161,6 +163,7 @@ impl Step<'_> {
         self.next.is_close_sent = false;
         self.next.is_outdated = false;
         self.next.look_at = None;
+        self.next.gone_since = None;
         self.clear_failures();
         self.to(State::Closing, reason);
     }
@@ -280,6 +283,12 @@ impl Step<'_> {
         self.next.is_update_sent = false;
         self.next.is_close_sent = stray::is_stray(&self.next);
         self.next.retry_at = None;
+        if is_on(Bug::ExtensionLost) {
+            self.next.extended_by = chrono::TimeDelta::zero();
+        }
+        if is_on(Bug::RestartForgetsCreate) {
+            self.next.asked_at = None;
+        }
     }
 
     fn answered(&mut self, answer: Answer) {
@@ -291,10 +300,7 @@ impl Step<'_> {
                 self.next.is_outdated = true;
                 self.has_room(room, Reason::FoundByMarker);
             }
-            Answer::Find(Ok(None)) => {
-                self.next.asked_at = None;
-                self.next.retry_at = None;
-            }
+            Answer::Find(Ok(None)) => self.not_found(),
             Answer::Find(Err(failure)) => self.failed(failure),
             Answer::Look(Ok(sight)) => self.seen(sight),
             Answer::Look(Err(failure)) => self.look_failed(failure),
@@ -313,6 +319,9 @@ impl Step<'_> {
             Answer::Close(Ok(())) => {
                 self.next.is_close_sent = true;
                 self.next.retry_at = None;
+                if is_on(Bug::CloseNotVerified) {
+                    self.closed(Reason::SeenClosed);
+                }
             }
             Answer::Close(Err(failure)) => {
                 // Done, perhaps: a look tells.
@@ -322,6 +331,19 @@ impl Step<'_> {
                     self.failed(failure);
                 }
             }
+        }
+    }
+
+    /// There is no room, now. While it is wanted, another create makes it or gives the one that came late; but nobody
+    /// would look again for a room that comes after it was given up.
+    fn not_found(&mut self) {
+        let wall = self.now.wall;
+        let may_come = self.next.asked_at.is_some_and(|at| wall < at + time_rules::LATEST_DEED);
+        if self.next.state == State::Closing && may_come {
+            self.next.retry_at = Some(wall + time_rules::LOOK_FOR_LATE_EVERY);
+        } else {
+            self.next.asked_at = None;
+            self.next.retry_at = None;
         }
     }
 
@@ -352,7 +374,12 @@ impl Step<'_> {
                 self.next.asked_at = None;
                 self.failed(failure);
             }
-            FailureKind::Unknown => self.failed(failure),
+            FailureKind::Unknown => {
+                if is_on(Bug::UnknownIsNotDone) {
+                    self.next.asked_at = None;
+                }
+                self.failed(failure);
+            }
         }
     }
 
@@ -383,6 +410,10 @@ impl Step<'_> {
         self.next.empty_since = None;
         self.next.watched_since = None;
         self.next.looked_at = Some(self.now.wall);
+        if is_on(Bug::FailedLookIsEmpty) {
+            self.next.occupancy = Some(0);
+            self.next.empty_since = Some(self.now.wall - CONFIRM_AFTER);
+        }
         self.next.look_at = Some(failure.retry_at);
         self.next.attempts = self.next.attempts.saturating_add(1);
         self.next.last_error = Some(failure.message);
@@ -396,6 +427,7 @@ impl Step<'_> {
             return self.gone(Reason::ClosedOnProvider);
         }
         if self.next.state == State::Closing {
+            self.next.gone_since = None;
             if !self.next.is_close_sent {
                 return;
             }
@@ -408,14 +440,18 @@ impl Step<'_> {
                 retry_at: self.now.wall + backoff(attempts, 0),
             });
         }
+        let unknown = if is_on(Bug::UnknownIsEmpty) { Some(0) } else { None };
+        let sight = Sight { occupancy: sight.occupancy.or(unknown), ..sight };
         self.next.watched_since =
             no_show::watched_since(&self.next, self.policy, sight.occupancy, self.now.wall);
         self.next.was_occupied |= sight.occupancy.is_some_and(|people| people > 0);
+        // Of two looks with nobody looking between them, the first says nothing about the second.
+        let has_gap = no_show::is_after_gap(&self.next, self.policy, self.now.wall);
         self.next.occupancy = sight.occupancy;
         self.next.looked_at = Some(self.now.wall);
         self.next.gone_since = None;
         self.next.empty_since = match sight.occupancy {
-            Some(0) => self.next.empty_since.or(Some(self.now.wall)),
+            Some(0) => self.next.empty_since.filter(|_| !has_gap).or(Some(self.now.wall)),
             Some(_) | None => None,
         };
         if !self.next.is_outdated {
@@ -457,9 +493,16 @@ impl Step<'_> {
         }
         if self.next.state == State::Closing {
             // A look that was under way when closing began is no look at its outcome.
-            if self.next.is_close_sent {
-                self.closed(Reason::SeenClosed);
+            if !self.next.is_close_sent {
+                return;
             }
+            // Whether the close was taken may be unknown: that the room is not there has to be seen twice here, too.
+            let since = *self.next.gone_since.get_or_insert(self.now.wall);
+            if reason == Reason::RoomGone && self.now.wall - since < CONFIRM_AFTER {
+                self.next.retry_at = Some(since + CONFIRM_AFTER);
+                return;
+            }
+            self.closed(Reason::SeenClosed);
             return;
         }
         if !self.next.state.has_open_room() {
@@ -470,7 +513,7 @@ impl Step<'_> {
         self.next.empty_since = None;
         self.next.watched_since = None;
         let since = *self.next.gone_since.get_or_insert(self.now.wall);
-        if self.now.wall - since < CONFIRM_AFTER {
+        if self.now.wall - since < CONFIRM_AFTER && !is_on(Bug::GoneAtOnce) {
             self.next.look_at = Some(since + CONFIRM_AFTER);
             return;
         }
@@ -566,7 +609,9 @@ impl Step<'_> {
     fn removed(&mut self) {
         match self.next.state {
             State::Planned => self.finish(State::Cancelled, Reason::Removed),
-            State::Creating if self.next.asked_at.is_none() => self.finish(State::Cancelled, Reason::Removed),
+            State::Creating if self.next.asked_at.is_none() || is_on(Bug::CancelForgetsCreate) => {
+                self.finish(State::Cancelled, Reason::Removed);
+            }
             State::Creating | State::Ready => self.close(Verdict::Cancelled, Reason::Removed),
             State::Live | State::Ended => match self.policy.on_removed {
                 OnRemoved::Close => self.close(Verdict::Cancelled, Reason::Removed),

@@ -2,6 +2,7 @@
 
 mod boundaries;
 mod close;
+mod doubt;
 mod early;
 mod no_show;
 mod stray;

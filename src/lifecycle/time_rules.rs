@@ -2,6 +2,7 @@
 
 use super::step::{Now, Step};
 use super::{Call, Event, Occurrence, Policy, Reason, State, Verdict, no_show, warning};
+use crate::seeded_bug::{Bug, is_on};
 use chrono::{DateTime, TimeDelta, Utc};
 
 /// Two observations that must agree (gone, empty) are at least this far apart.
@@ -11,6 +12,10 @@ pub const LATE_AFTER: TimeDelta = TimeDelta::seconds(60);
 /// Nothing is put off for longer than this: neither a call that failed, nor the next look at a room that has begun. What
 /// is, was noted by a clock that was wrong. (A provider that wants a longer pause has it by its queue, for all calls.)
 pub(super) const LONGEST_PAUSE: TimeDelta = TimeDelta::hours(1);
+/// A request whose answer was lost is acted upon no later than this, by whatever lies between here and the service.
+pub(super) const LATEST_DEED: TimeDelta = TimeDelta::minutes(5);
+/// A room that may still come, and that nobody wants any more, is looked for this often.
+pub(super) const LOOK_FOR_LATE_EVERY: TimeDelta = TimeDelta::seconds(30);
 /// A new room is looked at this long after its creation: "the provider said yes" is not a room.
 pub(super) const FIRST_LOOK_AFTER: TimeDelta = TimeDelta::seconds(30);
 /// A room that was made long ahead is looked at this long before its start.
@@ -146,7 +151,7 @@ pub fn asks_for_next(occurrence: &Occurrence, event: &Event, policy: &Policy, no
 /// Nobody was there at the last look nor at one at least [`CONFIRM_AFTER`] earlier, and nothing spoke against it between.
 fn is_surely_empty(occurrence: &Occurrence) -> bool {
     match (occurrence.occupancy, occurrence.empty_since, occurrence.looked_at) {
-        (Some(0), Some(since), Some(at)) => at - since >= CONFIRM_AFTER,
+        (Some(0), Some(since), Some(at)) => at - since >= CONFIRM_AFTER || is_on(Bug::EmptyAtOnce),
         _ => false,
     }
 }
@@ -189,8 +194,8 @@ pub(super) fn call_due(occurrence: &Occurrence, policy: &Policy, now: Now) -> Op
     let may_call = occurrence.retry_at.is_none_or(|at| at <= now.wall);
     match occurrence.state {
         State::Creating if may_call => Some(match occurrence.asked_at {
-            Some(_) => Call::Find,
-            None => Call::Create,
+            Some(_) if !is_on(Bug::FindSkipped) => Call::Find,
+            Some(_) | None => Call::Create,
         }),
         State::Ready | State::Live | State::Ended => {
             if look_due(occurrence, policy, now).is_some_and(|at| at <= now.wall) {

@@ -1,5 +1,6 @@
 //! From a local time to its instant: the one place where gaps and overlaps are decided.
 
+use crate::seeded_bug::{Bug, is_on};
 use chrono::{DateTime, LocalResult, NaiveDateTime, Offset, TimeDelta, TimeZone, Utc};
 use chrono_tz::Tz;
 
@@ -26,6 +27,7 @@ pub fn to_utc(zone: Tz, local: NaiveDateTime) -> (DateTime<Utc>, Shift) {
             // The earlier instant is the one with the larger offset, whatever order they come in.
             (at_offset(local, seconds(one.fix()).max(seconds(other.fix()))), Shift::Overlap)
         }
+        LocalResult::None if is_on(Bug::GapMovesEarlier) => to_utc(zone, local - TimeDelta::hours(1)),
         LocalResult::None => in_gap(zone, local),
     }
 }

@@ -18,6 +18,12 @@ pub trait Clock: Send + Sync {
     /// Time since boot, suspend included (`CLOCK_BOOTTIME`). Never steps; starts anew at each boot.
     fn boot(&self) -> Duration;
 
+    /// Which boot of the machine this is: while it is the same, [`Clock::boot`] has gone on without a break, in whatever
+    /// process. `None`: nobody can say.
+    fn boot_id(&self) -> Option<String> {
+        None
+    }
+
     /// Waits for `duration`, measured by a clock that stops while the machine is suspended. Whoever waits for an
     /// instant must therefore nap in short pieces and look at [`Clock::wall`] again.
     ///
@@ -50,6 +56,11 @@ impl Clock for SystemClock {
         let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
         // Both parts of a boot time are never negative and nanoseconds are below one milliard.
         Duration::new(u64::try_from(now.tv_sec).unwrap_or(0), u32::try_from(now.tv_nsec).unwrap_or(0))
+    }
+
+    fn boot_id(&self) -> Option<String> {
+        let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+        Some(id.trim().to_owned()).filter(|id| !id.is_empty())
     }
 
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {

@@ -121,6 +121,35 @@ async fn a_series_under_a_clock_that_jumps_about_has_each_meeting_once() {
     assert!(made.len() <= 6, "{:?}", truth.rooms);
 }
 
+#[tokio::test]
+async fn a_daemon_that_starts_while_the_clock_is_set_wrong_throws_nobody_out() {
+    for by in STEPS {
+        let mut world = World::with([meeting("m")]);
+        until_true(&mut world, "09:10:00", TimeDelta::zero(), Some("09:35:00")).await;
+        world.pass(by, TimeDelta::zero());
+        // It dies before it notices; the next one sees nothing but the wrong time.
+        world.crash();
+        world.apply([meeting("m")]).unwrap();
+        until_true(&mut world, "09:34:00", by, Some("09:35:00")).await;
+        world.pass(-by, TimeDelta::zero());
+        until_true(&mut world, "09:40:00", TimeDelta::zero(), Some("09:35:00")).await;
+        assert_eq!(world.state("m"), State::Closed, "set by {by}");
+    }
+}
+
+#[tokio::test]
+async fn housekeeping_that_a_full_disk_stops_is_tried_again_soon() {
+    let mut world = World::with([daily("d")]);
+    world.pass(TimeDelta::days(1), TimeDelta::days(1));
+    world.settle().await;
+    world.fill_store(true);
+    world.engine.housekeep();
+    world.fill_store(false);
+    let now = world.shared.lock().now();
+    world.run_until(now + TimeDelta::minutes(2)).await;
+    assert_eq!(world.state(&id_of(at("09:00:00") + TimeDelta::days(30))), State::Planned);
+}
+
 fn id_of(start: DateTime<Utc>) -> String {
     format!("d@{}", start.format("%Y-%m-%dT%H:%M"))
 }

@@ -178,6 +178,9 @@ impl Clock for Shared {
     fn boot(&self) -> Duration {
         self.lock().boot
     }
+    fn boot_id(&self) -> Option<String> {
+        Some("the only boot".to_owned())
+    }
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
         self.lock().slept = Some(duration);
         Box::pin(std::future::pending())

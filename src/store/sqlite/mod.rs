@@ -68,6 +68,25 @@ impl SqliteStore {
         Self::with(Connection::open_in_memory(), PathBuf::from(":memory:"))
     }
 
+    /// Makes a store in memory as new, so that one serves many simulated worlds: to open one costs more than a short world.
+    ///
+    /// # Errors
+    /// A store in a file is left as it is.
+    pub fn clear(&mut self) -> Result<(), StoreError> {
+        if self.connection.path().is_some_and(|path| !path.is_empty()) {
+            let what = "it is in a file, which is never cleared".to_owned();
+            return Err(StoreError::NotAStore { path: self.path.clone(), what });
+        }
+        let error = self.error();
+        for table in ["history", "occurrences", "meetings", "meta"] {
+            let all = format!("DELETE FROM {table}");
+            let cleared =
+                self.connection.prepare_cached(&all).and_then(|mut statement| statement.execute([]));
+            cleared.map_err(&error)?;
+        }
+        Ok(())
+    }
+
     /// Opens the store of `state_dir` to read it, whether a daemon runs on it or not.
     ///
     /// # Errors
@@ -369,11 +388,11 @@ impl Store for SqliteStore {
 
     fn rearm(&mut self, now: DateTime<Utc>) -> Result<(), StoreError> {
         self.connection
-            .execute(
+            .prepare_cached(
                 "UPDATE occurrences SET wake_at_ms = ?1, retry_at_ms = min(retry_at_ms, ?1)
                  WHERE is_begun = 1 AND wake_at_ms > ?1 AND call IS NULL",
-                [ms(now)],
             )
+            .and_then(|mut statement| statement.execute([ms(now)]))
             .map(drop)
             .map_err(self.error())
     }
@@ -384,34 +403,32 @@ impl Store for SqliteStore {
         let prune = |connection: &mut Connection| -> rusqlite::Result<usize> {
             let transaction =
                 connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-            transaction.execute(
-                "CREATE TEMP TABLE IF NOT EXISTS pruned AS SELECT seq FROM occurrences WHERE 0",
-                [],
-            )?;
-            transaction.execute("DELETE FROM pruned", [])?;
-            let count = transaction.execute(
-                "INSERT INTO pruned SELECT seq FROM occurrences
-                 WHERE wake_at_ms IS NULL AND changed_at_ms < ?1
-                 ORDER BY changed_at_ms LIMIT ?2",
-                [ms(before), limit],
-            )?;
-            if count > 0 {
-                transaction.execute(
-                    "WITH RECURSIVE chain (number) AS (
-                        SELECT last_entry FROM occurrences WHERE seq IN (SELECT seq FROM pruned)
-                        UNION ALL SELECT previous FROM history JOIN chain USING (number))
-                     DELETE FROM history WHERE number IN (SELECT number FROM chain)",
-                    [],
-                )?;
-                transaction.execute("DELETE FROM occurrences WHERE seq IN (SELECT seq FROM pruned)", [])?;
+            let seqs = transaction
+                .prepare_cached(
+                    "SELECT seq FROM occurrences WHERE wake_at_ms IS NULL AND changed_at_ms < ?1
+                     ORDER BY changed_at_ms LIMIT ?2",
+                )?
+                .query_map([ms(before), limit], |row| row.get(0))?
+                .collect::<rusqlite::Result<Vec<i64>>>()?;
+            for seq in &seqs {
+                transaction
+                    .prepare_cached(
+                        "WITH RECURSIVE chain (number) AS (
+                            SELECT last_entry FROM occurrences WHERE seq = ?1
+                            UNION ALL SELECT previous FROM history JOIN chain USING (number))
+                         DELETE FROM history WHERE number IN (SELECT number FROM chain)",
+                    )?
+                    .execute([seq])?;
+                transaction.prepare_cached("DELETE FROM occurrences WHERE seq = ?1")?.execute([seq])?;
             }
-            transaction.execute(
-                "DELETE FROM meetings WHERE is_removed = 1
-                 AND NOT EXISTS (SELECT 1 FROM occurrences WHERE occurrences.meeting = meetings.id)",
-                [],
-            )?;
+            transaction
+                .prepare_cached(
+                    "DELETE FROM meetings WHERE is_removed = 1
+                     AND NOT EXISTS (SELECT 1 FROM occurrences WHERE occurrences.meeting = meetings.id)",
+                )?
+                .execute([])?;
             transaction.commit()?;
-            Ok(count)
+            Ok(seqs.len())
         };
         prune(&mut self.connection).map_err(error)
     }
