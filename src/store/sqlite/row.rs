@@ -73,9 +73,6 @@ columns! {
     "is_begun": |r| flag(r.wake_at.is_some() && r.occurrence.state != State::Planned),
 }
 
-/// So many columns at the beginning say which occurrence it is, and never change: key, identity, meeting.
-pub(super) const IDENTITY: usize = 3;
-
 /// Milliseconds since 1970, as the store keeps instants.
 pub(super) fn ms(instant: DateTime<Utc>) -> i64 {
     instant.timestamp_millis()

@@ -1,7 +1,7 @@
 //! What a commit writes.
 
 use super::super::{Batch, HistoryEntry, Record, StoredMeeting, Update};
-use super::row::{COLUMNS, IDENTITY, NAMES, ms};
+use super::row::{COLUMNS, NAMES, ms};
 use rusqlite::{CachedStatement, Connection, Statement, params};
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
@@ -47,7 +47,7 @@ impl Updates {
         let mut last: Option<(u64, CachedStatement<'_>)> = None;
         for update in updates {
             let (before, after) = (&*update.before, &*update.after);
-            let columns = || COLUMNS.iter().enumerate().skip(IDENTITY);
+            let columns = || COLUMNS.iter().enumerate().skip(1);
             let mut named = columns()
                 .filter(|(_, column)| column.differs(before, after))
                 .fold(0, |named, (n, _)| named | 1 << n);
