@@ -72,6 +72,7 @@
 //! No plug-ins, no database but SQLite, no cluster: the traits [`store::Store`] and [`providers::Provider`] are where these
 //! would begin. No meeting's deadline lives in a cron library.
 
+pub mod auth;
 pub mod cli;
 pub mod config;
 pub mod daemon;

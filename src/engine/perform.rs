@@ -3,7 +3,7 @@
 use super::{Engine, Reading};
 use crate::lifecycle::{Answer, Call, Failure, FailureKind, backoff};
 use crate::log::{LogEvent, Time};
-use crate::providers::{Provider, ProviderError, Room, RoomRequest, Sight};
+use crate::providers::{Provider, ProviderError, Room, RoomRequest, Shaped, Sight};
 use crate::seams::BoxFuture;
 use crate::store::{MeetingSpec, Record};
 use crate::transport::LONGEST_PAUSE;
@@ -16,6 +16,9 @@ use tokio::sync::mpsc;
 const CALL_MARGIN: Duration = Duration::from_secs(30);
 /// A provider that is missing in the schedule is looked for again after this.
 const UNCONFIGURED_PAUSE: TimeDelta = TimeDelta::seconds(60);
+
+/// Whether a spent quota lets something through is seen after this: it may have been raised.
+const QUOTA_LOOKED_AFTER: TimeDelta = TimeDelta::hours(1);
 
 /// An occurrence with a call under way: here is the truth about it, the store has a copy.
 pub(super) struct InFlight {
@@ -53,10 +56,10 @@ impl CallResult {
 
 #[derive(Debug, Clone)]
 enum Outcome {
-    Create(Result<Room, ProviderError>),
+    Create(Result<Shaped, ProviderError>),
     Find(Result<Option<Room>, ProviderError>),
     Look(Result<Sight, ProviderError>),
-    Update(Result<Room, ProviderError>),
+    Update(Result<Shaped, ProviderError>),
     Close(Result<(), ProviderError>),
 }
 
@@ -193,12 +196,15 @@ impl Engine {
                     limited_until = Some(until);
                     (FailureKind::NotDone, until)
                 }
+                ProviderError::QuotaSpent { frees_at } => {
+                    (FailureKind::NotDone, frees_at.clamp(retry_at, wall + QUOTA_LOOKED_AFTER))
+                }
                 ProviderError::OutcomeUnknown(_) => (FailureKind::Unknown, retry_at),
             };
             Failure { kind, message, retry_at }
         };
         let answer = match result.outcome.clone() {
-            Outcome::Create(made) => Answer::Create(made.map_err(&mut failure)),
+            Outcome::Create(made) => Answer::Create(made.map(|shaped| shaped.room).map_err(&mut failure)),
             Outcome::Find(Ok(None)) => {
                 // "None" is believed only when a room made just before would be visible by now.
                 let visible_at = record.occurrence.asked_at.map_or(wall, |asked_at| asked_at + find_lag);
@@ -211,7 +217,7 @@ impl Engine {
             }
             Outcome::Find(found) => Answer::Find(found.map_err(&mut failure)),
             Outcome::Look(seen) => Answer::Look(seen.map_err(&mut failure)),
-            Outcome::Update(made) => Answer::Update(made.map_err(&mut failure)),
+            Outcome::Update(made) => Answer::Update(made.map(|shaped| shaped.room).map_err(&mut failure)),
             Outcome::Close(done) => Answer::Close(done.map_err(&mut failure)),
         };
         if let (Some(until), Some(lane)) = (limited_until, lane) {
@@ -227,7 +233,7 @@ impl Engine {
 /// A call with all that it needs.
 enum Wish {
     Create(RoomRequest),
-    Find(String),
+    Find(RoomRequest),
     Look(String),
     Update(String, RoomRequest),
     Close(String),
@@ -238,7 +244,7 @@ impl Wish {
         let room_id = || record.occurrence.room.as_ref().map(|room| room.id.clone()).unwrap_or_default();
         match call {
             Call::Create => Self::Create(request(record, spec)),
-            Call::Find => Self::Find(record.marker.clone().unwrap_or_default()),
+            Call::Find => Self::Find(request(record, spec)),
             Call::Look => Self::Look(room_id()),
             Call::Update => Self::Update(room_id(), request(record, spec)),
             Call::Close => Self::Close(room_id()),
@@ -248,7 +254,7 @@ impl Wish {
     async fn make(self, provider: &Arc<dyn Provider>) -> Outcome {
         match self {
             Self::Create(request) => Outcome::Create(provider.create(&request).await),
-            Self::Find(marker) => Outcome::Find(provider.find(&marker).await),
+            Self::Find(request) => Outcome::Find(provider.find(&request).await),
             Self::Look(room_id) => Outcome::Look(provider.look(&room_id).await),
             Self::Update(room_id, request) => Outcome::Update(provider.update(&room_id, &request).await),
             Self::Close(room_id) => Outcome::Close(provider.close(&room_id).await),
