@@ -11,7 +11,7 @@ use convened::log::LogEvent;
 use convened::providers::{Capabilities, Provider, ProviderError, Room, RoomRequest, Shaped};
 use convened::seams::{BoxFuture, Clock, Entropy, Host, HostState};
 use convened::store::{
-    Batch, Cancellable, Counts, Due, DueKey, MeetingSpec, Record, SqliteStore, Store, StoreError,
+    Batch, Cancellable, Counts, Due, DueKey, MeetingSpec, QuotaUse, Record, SqliteStore, Store, StoreError,
     StoredMeeting,
 };
 use convened::transport::DateWitness;
@@ -136,6 +136,9 @@ impl Store for Counted {
     }
     fn meetings(&mut self) -> Result<Vec<StoredMeeting>, StoreError> {
         self.inner.meetings()
+    }
+    fn quotas(&mut self) -> Result<Vec<QuotaUse>, StoreError> {
+        self.inner.quotas()
     }
     fn counts(&mut self) -> Result<Counts, StoreError> {
         self.inner.counts()

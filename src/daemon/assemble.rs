@@ -1,10 +1,11 @@
 //! From a configuration to a schedule that the engine can put in force: the drivers are made here.
 
+use crate::auth::TokenSource;
 use crate::config::{
-    Config, Diagnostic, MeetingServiceConfig, ProviderConfig, ProviderKind, SecretRef, Severity,
+    Config, Diagnostic, MeetingServiceConfig, ProviderConfig, ProviderKind, SecretRef, Severity, ZoomConfig,
 };
 use crate::engine::{LaneLimits, ProviderSetup, Schedule};
-use crate::providers::{Provider, meeting_service};
+use crate::providers::{Provider, meeting_service, zoom};
 use crate::seams::{Clock, Files};
 use crate::transport::Transport;
 use secrecy::SecretString;
@@ -21,6 +22,9 @@ pub struct BuiltInService {
     pub admin_secret: SecretString,
 }
 
+/// Where the tokens of a provider of that name come from, or why there can be none.
+pub type TokensOf = dyn Fn(&str, &ZoomConfig) -> Result<Arc<dyn TokenSource>, String> + Send + Sync;
+
 /// Makes drivers.
 #[derive(Clone)]
 pub struct Assembler {
@@ -32,6 +36,8 @@ pub struct Assembler {
     pub files: Arc<dyn Files>,
     /// The daemon's own meeting service.
     pub built_in: BuiltInService,
+    /// Where drivers have their tokens from.
+    pub tokens: Arc<TokensOf>,
 }
 
 impl Assembler {
@@ -66,14 +72,17 @@ impl Assembler {
     }
 
     fn driver(&self, provider: &ProviderConfig) -> Result<Arc<dyn Provider>, String> {
-        let ProviderKind::MeetingService(which) = &provider.kind;
+        let secret = |secret: &SecretRef| secret.resolve(&*self.files);
+        let which = match &provider.kind {
+            ProviderKind::MeetingService(which) => which,
+            ProviderKind::Zoom(zoom) => return self.zoom(provider, zoom),
+        };
         let settings = match which {
             MeetingServiceConfig::BuiltIn => meeting_service::Settings {
                 timeout: provider.timeout,
                 ..meeting_service::Settings::new(&self.built_in.base_url, self.built_in.admin_secret.clone())
             },
             MeetingServiceConfig::Remote { base_url, prefix, app_id, customer, admin_secret } => {
-                let secret = |secret: &SecretRef| secret.resolve(&*self.files);
                 let customer = customer.as_ref();
                 meeting_service::Settings {
                     base_url: base_url.clone(),
@@ -87,12 +96,33 @@ impl Assembler {
         };
         Ok(Arc::new(meeting_service::Driver::new(settings, self.transport.clone(), self.clock.clone())))
     }
+
+    fn zoom(&self, provider: &ProviderConfig, zoom: &ZoomConfig) -> Result<Arc<dyn Provider>, String> {
+        let tokens = (self.tokens)(&provider.name, zoom)?;
+        let settings = zoom::Settings {
+            base_url: zoom.base_url.clone(),
+            user: zoom.user.clone(),
+            daily_quota: zoom.daily_quota,
+            kept_for_today: zoom.kept_for_today,
+            after_close: zoom.after_close,
+            timeout: provider.timeout,
+        };
+        Ok(Arc::new(zoom::Driver::new(settings, tokens, self.transport.clone(), self.clock.clone())))
+    }
+}
+
+/// How long one call may take: Zoom's take up to four requests.
+fn call_timeout(provider: &ProviderConfig) -> Duration {
+    match provider.kind {
+        ProviderKind::MeetingService(_) => provider.timeout,
+        ProviderKind::Zoom(_) => provider.timeout * 4,
+    }
 }
 
 fn limits(provider: &ProviderConfig) -> LaneLimits {
     LaneLimits {
         max_in_flight: provider.max_in_flight,
         interval: provider.rate_limit.map_or(Duration::ZERO, |limit| limit.per / limit.requests.max(1)),
-        timeout: provider.timeout,
+        timeout: call_timeout(provider),
     }
 }

@@ -129,7 +129,9 @@ async fn serve(path: &Path, loaded: Loaded, settings: Daemon) -> anyhow::Result<
 
     let socket = control::socket_path(&state_dir);
     let control = control::listen(&socket)?;
-    let assembler = Assembler { transport, clock: clock.clone(), files, built_in };
+    let tokens: Arc<assemble::TokensOf> =
+        Arc::new(|name, _| Err(format!("provider {name:?}: this program cannot have tokens of Zoom yet")));
+    let assembler = Assembler { transport, clock: clock.clone(), files, built_in, tokens };
     let mut reloader = Reloader::new(
         path.to_owned(),
         assembler,

@@ -1,5 +1,7 @@
 //! Calls to providers: how they leave, and what their results mean.
 
+use super::quota::Charge;
+use super::turn::Outgoing;
 use super::{Engine, Reading};
 use crate::lifecycle::{Answer, Call, Failure, FailureKind, backoff};
 use crate::log::{LogEvent, Time};
@@ -25,6 +27,8 @@ pub(super) struct InFlight {
     pub(super) record: Arc<Record>,
     /// Tells this call's result from that of an earlier one that was given up.
     ticket: u64,
+    /// What it drew of a daily quota.
+    pub(super) charge: Option<Charge>,
 }
 
 /// What came back of a call.
@@ -38,6 +42,11 @@ pub(super) struct CallResult {
 }
 
 impl CallResult {
+    /// What came of the call.
+    pub(super) fn outcome(&self) -> &Outcome {
+        &self.outcome
+    }
+
     /// Turns it into a failure, as the store does not take what it brought. Returns whether that is new.
     pub(super) fn refuse(&mut self) -> bool {
         let why = "what the provider answered contradicts what is known, such as a room of another meeting";
@@ -55,7 +64,7 @@ impl CallResult {
 }
 
 #[derive(Debug, Clone)]
-enum Outcome {
+pub(super) enum Outcome {
     Create(Result<Shaped, ProviderError>),
     Find(Result<Option<Room>, ProviderError>),
     Look(Result<Sight, ProviderError>),
@@ -121,9 +130,9 @@ impl Leaving {
 
 impl Engine {
     /// Makes calls whose intents are committed.
-    pub(super) fn perform(&mut self, calls: Vec<(Arc<Record>, Call)>) {
+    pub(super) fn perform(&mut self, calls: Vec<Outgoing>) {
         let mut leaving: Vec<Leaving> =
-            calls.into_iter().filter_map(|(record, call)| self.prepare(record, call)).collect();
+            calls.into_iter().filter_map(|outgoing| self.prepare(outgoing)).collect();
         match leaving.len() {
             0 => {}
             1 => leaving.into_iter().for_each(|call| drop(self.calls.spawn(call.make()))),
@@ -135,7 +144,8 @@ impl Engine {
     }
 
     /// What leaves for a call; `None` when it cannot be made, which its result says.
-    fn prepare(&mut self, record: Arc<Record>, call: Call) -> Option<Leaving> {
+    fn prepare(&mut self, outgoing: Outgoing) -> Option<Leaving> {
+        let Outgoing { record, call, charge } = outgoing;
         self.last_ticket += 1;
         let ticket = self.last_ticket;
         let mut promise =
@@ -161,7 +171,7 @@ impl Engine {
                 None
             }
         };
-        self.in_flight.insert(record.seq, InFlight { record, ticket });
+        self.in_flight.insert(record.seq, InFlight { record, ticket, charge });
         leaving
     }
 
@@ -203,6 +213,16 @@ impl Engine {
             };
             Failure { kind, message, retry_at }
         };
+        if let Outcome::Create(Ok(shaped)) | Outcome::Update(Ok(shaped)) = &result.outcome
+            && !shaped.differs.is_empty()
+        {
+            self.host.log(&LogEvent::RoomDiffers {
+                occurrence: &record.id,
+                provider: &record.provider,
+                room_id: &shaped.room.id,
+                differs: &shaped.differs.join(", "),
+            });
+        }
         let answer = match result.outcome.clone() {
             Outcome::Create(made) => Answer::Create(made.map(|shaped| shaped.room).map_err(&mut failure)),
             Outcome::Find(Ok(None)) => {
@@ -262,7 +282,8 @@ impl Wish {
     }
 }
 
-fn request(record: &Record, spec: &MeetingSpec) -> RoomRequest {
+/// What the record's room should be.
+pub(super) fn request(record: &Record, spec: &MeetingSpec) -> RoomRequest {
     let life = &record.occurrence;
     RoomRequest {
         marker: record.marker.clone().unwrap_or_default(),

@@ -12,7 +12,7 @@ pub mod zoom;
 pub use crate::lifecycle::{Room, Sight};
 
 use crate::seams::BoxFuture;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -211,6 +211,17 @@ pub struct DailyQuota {
     pub kept_for_today: u32,
     /// So many a close costs; it is never held back for that.
     pub close_costs: u32,
+}
+
+impl DailyQuota {
+    /// The provider's day may begin a little later than ours.
+    const DAY_MARGIN: TimeDelta = TimeDelta::seconds(60);
+
+    /// When a quota that is spent at `now` begins anew: at the next 00:00 UTC.
+    pub fn frees_at(now: DateTime<Utc>) -> DateTime<Utc> {
+        let midnight = now.date_naive().succ_opt().map(|day| day.and_time(NaiveTime::MIN).and_utc());
+        midnight.unwrap_or(now) + Self::DAY_MARGIN
+    }
 }
 
 /// Why a call failed, by what the caller must do about it.

@@ -1,17 +1,15 @@
 //! What an answer of Zoom, or the lack of one, means: by HTTP status and `code`, of which neither means much alone.
 
-use crate::providers::{ProviderError, Room};
+use crate::providers::{DailyQuota, ProviderError, Room};
 use crate::transport::{LONGEST_PAUSE, TransportError, retry_after};
 use bytes::Bytes;
-use chrono::{DateTime, Days, NaiveTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use http::header::{HeaderMap, RETRY_AFTER};
 use http::{Response, StatusCode};
 use serde_json::Value;
 
 /// The longest text of Zoom that is passed on, in characters.
 const MAX_TEXT: usize = 300;
-/// Zoom's day may begin a little later than ours.
-const DAY_MARGIN: TimeDelta = TimeDelta::seconds(60);
 /// "Meeting does not exist": never there, expired or deleted.
 const NO_SUCH_MEETING: i64 = 3001;
 
@@ -108,12 +106,15 @@ pub(super) fn understand(
     let refusal = match (status.as_u16(), code) {
         // The cap on creates and updates of one user is told by its words alone: neither code nor headers differ.
         (429 | 300, Some(429 | 300)) if fault.as_ref().is_some_and(Fault::is_daily_cap) => match verb {
-            Verb::Create | Verb::Patch => ProviderError::QuotaSpent { frees_at: next_day(now) }.into(),
+            Verb::Create | Verb::Patch => {
+                ProviderError::QuotaSpent { frees_at: DailyQuota::frees_at(now) }.into()
+            }
             Verb::List | Verb::Get | Verb::End | Verb::Delete => ProviderError::Unavailable(text()).into(),
         },
         (429, _) => {
             let is_daily = fault.as_ref().is_some_and(|fault| fault.text.contains("daily rate limit"));
-            let retry_at = pause(answer.headers(), now).or_else(|| is_daily.then(|| next_day(now)));
+            let retry_at =
+                pause(answer.headers(), now).or_else(|| is_daily.then(|| DailyQuota::frees_at(now)));
             ProviderError::RateLimited { retry_at }.into()
         }
         // Scopes that are missing come by no refresh: only by the app's settings and a new login.
@@ -169,12 +170,6 @@ pub(super) fn text_of(code: i64, words: &str) -> String {
     let words: String = words.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MAX_TEXT).collect();
     let words = words.trim();
     if words.is_empty() { format!("code {code}") } else { format!("code {code}: {words}") }
-}
-
-/// When the quotas of a day begin anew: at 00:00 UTC.
-pub(super) fn next_day(now: DateTime<Utc>) -> DateTime<Utc> {
-    let midnight = now.date_naive().checked_add_days(Days::new(1)).map(|day| day.and_time(NaiveTime::MIN));
-    midnight.map_or(now, |midnight| midnight.and_utc()) + DAY_MARGIN
 }
 
 /// When Zoom wants to be asked again. Its `Retry-After` is an instant in ISO 8601, against the standard.
