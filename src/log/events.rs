@@ -292,6 +292,9 @@ log_events! {
     /// The provider says that the day's quota of a host is spent: nothing that draws on it is asked before it frees.
     WARN ProviderQuotaSpent = "provider.quota_spent" { provider: &'a str, quota: &'a str, limit: u64, frees_at: Time }
 
+    /// A webhook that says it is this provider's was refused. Told once an hour at most.
+    WARN WebhookRefused = "webhook.refused" { provider: &'a str, error: &'a str }
+
     /// The wall clock was set. Rooms are opened by it at once; ending and closing wait until the boot clock agrees.
     WARN ClockStepped = "clock.stepped" { by_s: i64, closing_waits_s: i64 }
     /// Wall clock and boot clock agree again.

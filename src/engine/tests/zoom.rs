@@ -7,7 +7,8 @@ use super::world::{Shared, World, at, extending, meeting};
 use crate::auth::{AccessToken, TokenError, TokenSource};
 use crate::config::Meeting;
 use crate::lifecycle::State;
-use crate::providers::zoom::{AfterClose, Driver, Settings};
+use crate::providers::zoom::webhook::{Event, EventKind};
+use crate::providers::zoom::{AfterClose, Driver, Presence, Settings};
 use crate::seams::BoxFuture;
 use crate::transport::{Transport, TransportError};
 use bytes::Bytes;
@@ -71,6 +72,7 @@ impl TokenSource for OneToken {
 struct Stage {
     world: World,
     zoom: Zoom,
+    presence: Arc<Presence>,
     after_close: AfterClose,
 }
 
@@ -78,7 +80,7 @@ impl Stage {
     fn build(after_close: AfterClose, meetings: &[Meeting]) -> Self {
         let world = World::new();
         let zoom = Zoom::unplugged(Arc::new(FixedTokens::with("token", false)), world.shared.lock().now());
-        let mut stage = Self { world, zoom, after_close };
+        let mut stage = Self { world, zoom, presence: Arc::default(), after_close };
         stage.begin(meetings);
         stage
     }
@@ -95,7 +97,8 @@ impl Stage {
         };
         let wire = Arc::new(Wire { zoom: self.zoom.clone(), shared: self.world.shared.clone() });
         let clock = Arc::new(self.world.shared.clone());
-        self.world.provider = Some(Arc::new(Driver::new(settings, Arc::new(OneToken), wire, clock)));
+        self.world.provider =
+            Some(Arc::new(Driver::new(settings, self.presence.clone(), Arc::new(OneToken), wire, clock)));
         self.world.apply(meetings.to_vec()).unwrap();
     }
 
@@ -267,4 +270,67 @@ async fn a_meeting_that_was_deleted_at_zoom_is_made_again_after_two_looks_only()
     stage.world.run_until(at("09:12:00")).await;
     assert_eq!((state(&mut stage), stage.zoom.lock().meetings.len()), (State::Live, 1));
     assert!(stage.world.events().contains(&"room.gone".to_owned()));
+}
+
+fn heard(stage: &Stage, kind: EventKind, at_ms: i64, person: Option<&str>) -> String {
+    let record = stage.zoom.lock().meetings.keys().next().unwrap().to_string();
+    let person = person.map(str::to_owned);
+    stage.presence.note(&Event { kind, at_ms, meeting: record.clone(), person });
+    record
+}
+
+#[tokio::test]
+async fn what_is_heard_has_the_room_looked_at_and_is_believed_only_with_that() {
+    let mut meeting = extending(meeting("m"));
+    meeting.settings.join_before_host = Some(true);
+    let mut stage = Stage::build(AfterClose::Delete, &[meeting]);
+    stage.world.run_until(at("09:07:00")).await;
+    let looks =
+        |stage: &Stage| stage.zoom.lock().requests.iter().filter(|line| line.starts_with("GET")).count();
+    let before = looks(&stage);
+    // A hint of people that nobody else has seen.
+    let id = heard(&stage, EventKind::Joined, 10, Some("a"));
+    stage.world.engine.hint("house", &id);
+    stage.world.run_until(at("09:07:01")).await;
+    assert_eq!(looks(&stage), before + 1, "looked at, at once");
+    assert_eq!(stage.world.record("m").occurrence.occupancy, None, "and not believed by itself");
+    // Confirmed.
+    stage.zoom.enter(&id, 2);
+    heard(&stage, EventKind::Joined, 11, Some("b"));
+    stage.world.engine.hint("house", &id);
+    stage.world.run_until(at("09:07:20")).await;
+    assert_eq!(stage.world.record("m").occurrence.occupancy, Some(2));
+    // Over, by both: the room closes at its time, though guests could come before the host.
+    stage.zoom.lock().meetings.values_mut().for_each(|meeting| meeting.people = 0);
+    heard(&stage, EventKind::Ended, 20, None);
+    stage.world.engine.hint("house", &id);
+    stage.world.run_until(at("09:36:00")).await;
+    assert_eq!(stage.world.state("m"), State::Closed);
+}
+
+#[tokio::test]
+async fn a_hint_about_nothing_or_about_what_is_over_changes_nothing() {
+    let mut stage = Stage::build(AfterClose::Delete, &meetings());
+    stage.world.engine.hint("house", "1");
+    stage.world.engine.hint("other", "91234567890");
+    stage.world.run_until(at("09:40:00")).await;
+    let id = stage.world.record("m").occurrence.room.unwrap().id;
+    let before = stage.zoom.lock().requests.len();
+    stage.world.engine.hint("house", &id);
+    stage.world.run_until(at("09:50:00")).await;
+    assert_eq!((stage.world.state("m"), stage.zoom.lock().requests.len()), (State::Closed, before));
+}
+
+#[tokio::test]
+async fn hints_without_end_cost_a_look_in_ten_seconds() {
+    let mut stage = Stage::build(AfterClose::Delete, &meetings());
+    stage.world.run_until(at("09:05:30")).await;
+    let id = stage.world.record("m").occurrence.room.unwrap().id;
+    let before = stage.zoom.lock().requests.len();
+    for second in 0..60 {
+        stage.world.engine.hint("house", &id);
+        stage.world.run_until(at("09:05:30") + TimeDelta::seconds(second)).await;
+    }
+    let looks = stage.zoom.lock().requests.len() - before;
+    assert!((6..=8).contains(&looks), "{looks}");
 }

@@ -9,13 +9,18 @@
 //! by [`Provider::quota_of`] and [`Shaped::is_written`]; the engine counts.
 
 mod answer;
+mod presence;
 mod times;
+pub mod webhook;
 mod wish;
 
 #[cfg(test)]
 mod tests;
 
+pub use presence::Presence;
+
 use self::answer::{Refusal, Verb, id_of, understand};
+use self::presence::Thought;
 use self::wish::Wish;
 use super::{Capabilities, DailyQuota, Provider, ProviderError, Room, RoomRequest, RoomSpec, Shaped, Sight};
 use crate::auth::{AccessToken, TokenError, TokenSource};
@@ -85,6 +90,7 @@ pub struct Driver {
     transport: Arc<dyn Transport>,
     clock: Arc<dyn Clock>,
     capabilities: Capabilities,
+    presence: Arc<Presence>,
     doubts: Mutex<HashMap<String, Doubt>>,
 }
 
@@ -123,15 +129,16 @@ impl std::fmt::Debug for Driver {
 }
 
 impl Driver {
-    /// A driver for one account. Nothing is sent yet.
+    /// A driver for one account, with what its webhooks tell. Nothing is sent yet.
     pub fn new(
         settings: Settings,
+        presence: Arc<Presence>,
         tokens: Arc<dyn TokenSource>,
         transport: Arc<dyn Transport>,
         clock: Arc<dyn Clock>,
     ) -> Self {
         let capabilities = capabilities(&settings);
-        Self { settings, tokens, transport, clock, capabilities, doubts: Mutex::default() }
+        Self { settings, tokens, transport, clock, capabilities, presence, doubts: Mutex::default() }
     }
 
     /// Makes one request; a token that is not taken is replaced once.
@@ -380,7 +387,7 @@ impl Provider for Driver {
                 return Err(Verb::Get.doubt("Zoom answered for another meeting".to_owned()));
             }
             self.clear_doubt(&meeting).await;
-            Ok(sight(&meeting))
+            Ok(sight(&meeting, self.presence.of(room_id)))
         })
     }
 
@@ -426,15 +433,23 @@ impl Provider for Driver {
     }
 }
 
-/// What a meeting's state says about its room.
-fn sight(meeting: &Value) -> Sight {
+/// What a meeting's state says about its room, together with what was heard of it.
+fn sight(meeting: &Value, thought: Option<Thought>) -> Sight {
     let is_waiting = meeting["status"].as_str() == Some("waiting");
     if is_waiting && wish::is_kept_closed(meeting) {
         return Sight { is_open: false, occupancy: Some(0) };
     }
     // Whether a meeting in which there are only guests yet counts as started, Zoom does not say.
     let is_host_needed = meeting["settings"]["join_before_host"].as_bool() == Some(false);
-    Sight { is_open: true, occupancy: (is_waiting && is_host_needed).then_some(0) }
+    let people = thought.map_or(0, |thought| thought.people);
+    let is_over = thought.is_some_and(|thought| thought.is_over);
+    let occupancy = match (meeting["status"].as_str(), people) {
+        // Both say so: it is empty. Whether those who came in heard of are all, nobody knows; that some are, is enough.
+        (Some("waiting"), 0) => (is_host_needed || is_over).then_some(0),
+        (Some("started"), 1..) => Some(people),
+        _ => None,
+    };
+    Sight { is_open: true, occupancy }
 }
 
 /// The path of one meeting. An empty id would be another call.

@@ -49,6 +49,7 @@ struct Stage {
     zoom: Zoom,
     tokens: Arc<FixedTokens>,
     purse: Arc<Purse>,
+    presence: Arc<Presence>,
     settings: Settings,
 }
 
@@ -62,7 +63,7 @@ impl Stage {
             replaced: AtomicU64::new(0),
         });
         let settings = settings(&zoom.base_url);
-        Self { zoom, tokens, purse, settings }
+        Self { zoom, tokens, purse, presence: Arc::default(), settings }
     }
 
     fn driver(&self) -> Driver {
@@ -71,7 +72,13 @@ impl Stage {
 
     fn driver_at(&self, now: DateTime<Utc>) -> Driver {
         let transport = Arc::new(HttpClient::new().unwrap());
-        Driver::new(self.settings.clone(), self.purse.clone(), transport, Arc::new(StoppedClock(now)))
+        Driver::new(
+            self.settings.clone(),
+            self.presence.clone(),
+            self.purse.clone(),
+            transport,
+            Arc::new(StoppedClock(now)),
+        )
     }
 
     fn requests(&self) -> Vec<String> {
@@ -512,6 +519,7 @@ async fn verdicts(misdeed: Misdeed) -> [&'static str; 5] {
     let purse = Purse { tokens: Arc::default(), generation: AtomicU64::new(1), replaced: AtomicU64::new(0) };
     let driver = Driver::new(
         Settings { timeout, ..settings(&url) },
+        Arc::default(),
         Arc::new(purse),
         Arc::new(HttpClient::new().unwrap()),
         Arc::new(StoppedClock(now())),
