@@ -1,7 +1,5 @@
 //! `kind = "zoom"`: its keys, and what `check` foresees for its hosts.
 
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
-
 mod config_support;
 
 use config_support::{at, config, has_error, load_text, now, told};
@@ -39,7 +37,7 @@ duration = "30m"
 fn zoom(text: &str) -> ZoomConfig {
     match &config(text).providers["acme"].kind {
         ProviderKind::Zoom(zoom) => (**zoom).clone(),
-        other => panic!("{other:?}"),
+        other @ ProviderKind::MeetingService(_) => panic!("{other:?}"),
     }
 }
 
@@ -54,7 +52,7 @@ fn defaults() {
     assert_eq!((user.daily_quota, user.kept_for_today, user.concurrent_meetings), (100, 20, 1));
     assert_eq!((user.after_close, user.licence, user.webhook_secret), (AfterClose::Delete, None, None));
     let provider = &config(&format!("{USER}{MEETING}")).providers["acme"];
-    let rate = provider.rate_limit.unwrap();
+    let rate = provider.rate_limit.expect("a rate");
     assert_eq!((rate.requests, rate.per), (4, Duration::from_secs(1)));
 }
 

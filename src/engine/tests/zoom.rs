@@ -1,20 +1,17 @@
 //! The engine and the driver for Zoom against the emulator, over crashes and lost answers at every request.
 
-#[path = "../../../tests/emulators/zoom/mod.rs"]
-mod emulator;
-
 use super::world::{Shared, World, at, extending, meeting};
 use crate::auth::{AccessToken, TokenError, TokenSource};
 use crate::config::Meeting;
 use crate::lifecycle::State;
+use crate::providers::zoom::emulator::http::{Request, Response};
+use crate::providers::zoom::emulator::{Fault, FixedTokens, Zoom};
 use crate::providers::zoom::webhook::{Event, EventKind};
 use crate::providers::zoom::{AfterClose, Driver, Presence, Settings};
 use crate::seams::BoxFuture;
 use crate::transport::{Transport, TransportError};
 use bytes::Bytes;
 use chrono::TimeDelta;
-use emulator::http::{Request, Response};
-use emulator::{Fault, FixedTokens, Zoom};
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -15,6 +15,9 @@ pub mod webhook;
 mod wish;
 
 #[cfg(test)]
+#[path = "../../../tests/emulators/zoom/mod.rs"]
+pub(crate) mod emulator;
+#[cfg(test)]
 mod tests;
 
 pub use presence::Presence;
