@@ -121,6 +121,12 @@ fn what_zoom_cannot_do_for_a_meeting_is_told_before_it_can_hurt() {
             false,
             "Zoom ignores `join_before_host`",
         ),
+        (
+            USER,
+            "settings = { join_before_host = true }\nextend = true",
+            false,
+            "does not tell whether guests are in before the host",
+        ),
         (USER, "zoom = { agenda = \"AGENDA\" }", false, "`zoom.agenda` has 2000 characters"),
         (USER, "extend = { max = \"24h\" }", false, "cannot show more than 1d"),
     ] {
