@@ -192,19 +192,18 @@ impl Account {
             return Ok(token);
         }
         let renewal = self.renew(want);
-        let Some(spare) = self.inner.spare(want) else {
-            return match renewal.await {
-                // The store may have had one that will do.
-                Err(error) => self.inner.spare(want).ok_or(error),
-                renewed => renewed,
-            };
+        let patience = match self.inner.spare(want) {
+            Some(_) => PATIENCE,
+            None => self.inner.client.timeout.saturating_mul(2).max(PATIENCE),
         };
-        let patience = self.inner.outside.clock.sleep(PATIENCE);
-        tokio::select! {
+        let patience = self.inner.outside.clock.sleep(patience);
+        let outcome = tokio::select! {
             biased;
-            renewed = renewal => renewed.or_else(|error| self.inner.spare(want).ok_or(error)),
-            () = patience => Ok(spare),
-        }
+            renewed = renewal => renewed,
+            () = patience => Err(TokenError::unavailable("a refresh has been under way for long")),
+        };
+        // The store may have had one that will do.
+        outcome.or_else(|error| self.inner.spare(want).ok_or(error))
     }
 
     /// In a task of its own: an answer that arrives is kept, whatever becomes of whoever waits for it.

@@ -63,8 +63,8 @@ pub use account::{Account, Outside};
 pub use accounts::Accounts;
 pub use client::{Grant, OAuthClient};
 pub use keeper::{Ahead, Keeper, Outlook, REMINDER};
-pub use life::IDLE;
 pub use key::{KEY_NAME, KeyError, TokenKey};
+pub use life::IDLE;
 pub use scopes::{ScopeNeed, missing};
 pub use store::{Dead, Entry, Intent, TokenStore, TokenStoreError};
 

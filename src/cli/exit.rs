@@ -1,5 +1,6 @@
 //! Exit codes, as `sysexits.h` has them.
 
+use crate::auth::TokenStoreError;
 use crate::daemon::InvalidSchedule;
 use crate::meeting_service::ServiceError;
 use crate::store::{StoreError, StoreLockError};
@@ -55,6 +56,11 @@ pub(super) fn code(error: &anyhow::Error) -> ExitCode {
         match error {
             StoreLockError::Held { .. } => TEMPFAIL,
             StoreLockError::Io { .. } => IO,
+        }
+    } else if let Some(error) = error.downcast_ref::<TokenStoreError>() {
+        match error {
+            TokenStoreError::TooNew { .. } | TokenStoreError::NotOurs { .. } => CONFIG,
+            TokenStoreError::Database { .. } | TokenStoreError::Io { .. } => IO,
         }
     } else if error.downcast_ref::<ServiceError>().is_some() {
         IO

@@ -1,5 +1,6 @@
 //! From a configuration to a schedule that the engine can put in force: the drivers are made here.
 
+use crate::auth::Accounts;
 use crate::config::{
     Config, Diagnostic, MeetingServiceConfig, ProviderConfig, ProviderKind, SecretRef, Severity,
 };
@@ -32,6 +33,8 @@ pub struct Assembler {
     pub files: Arc<dyn Files>,
     /// The daemon's own meeting service.
     pub built_in: BuiltInService,
+    /// Accounts elsewhere.
+    pub accounts: Arc<Accounts>,
 }
 
 impl Assembler {

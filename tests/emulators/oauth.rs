@@ -13,6 +13,7 @@ use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use url::Url;
 
@@ -54,6 +55,8 @@ impl Default for Habits {
 pub(crate) enum Fault {
     /// This answer, and nothing is done.
     Answer(u16, Vec<(&'static str, String)>, String),
+    /// Nobody can be reached.
+    Unreachable,
     /// It never arrives; the connection breaks.
     LoseRequest,
     /// It is done; the connection breaks before the answer.
@@ -84,7 +87,11 @@ pub(crate) struct Asked {
 /// What comes back, if anything does.
 #[derive(Debug, Clone)]
 pub(crate) enum Reply {
-    Answer { status: u16, headers: Vec<(String, String)>, body: Vec<u8> },
+    Answer {
+        status: u16,
+        headers: Vec<(String, String)>,
+        body: Vec<u8>,
+    },
     /// Nothing arrived there.
     NotSent,
     /// The connection broke.
@@ -146,12 +153,10 @@ pub(crate) struct OAuthServer {
 impl OAuthServer {
     /// With one application, and habits like Zoom's.
     pub(crate) fn new(application: Application) -> Arc<Self> {
-        let state = State {
-            applications: vec![application],
-            // Other tests' tokens are other ones.
-            seed: format!("{:p}{}", &raw const CODE_LIFE_S, std::process::id()),
-            ..State::default()
-        };
+        static SERVERS: AtomicU64 = AtomicU64::new(0);
+        // Other servers' tokens are other ones.
+        let seed = format!("{}.{}.", std::process::id(), SERVERS.fetch_add(1, Ordering::Relaxed));
+        let state = State { applications: vec![application], seed, ..State::default() };
         Arc::new(Self { state: Mutex::new(state), changed: Condvar::new() })
     }
 
@@ -339,7 +344,8 @@ impl OAuthServer {
     fn token(&self, target: &str, headers: &BTreeMap<String, String>, body: &[u8]) -> Reply {
         let fault = self.state().faults.pop_front();
         match &fault {
-            Some(Fault::LoseRequest) => return Reply::NotSent,
+            Some(Fault::Unreachable) => return Reply::NotSent,
+            Some(Fault::LoseRequest) => return Reply::Lost,
             Some(Fault::Answer(status, more, text)) => {
                 self.state().asked.push(Asked {
                     grant_type: "(not read)".to_owned(),
@@ -402,7 +408,8 @@ impl OAuthServer {
         let reply = self.handle(&method, &target, &headers, &body);
         let reply = reply.unwrap_or_else(|| json_answer(404, &json!({ "reason": "no such page" })));
         let Reply::Answer { status, headers, body } = reply else { return None };
-        let mut head = format!("HTTP/1.1 {status} x\r\nconnection: close\r\ncontent-length: {}\r\n", body.len());
+        let mut head =
+            format!("HTTP/1.1 {status} x\r\nconnection: close\r\ncontent-length: {}\r\n", body.len());
         for (name, value) in headers {
             head.push_str(&format!("{name}: {value}\r\n"));
         }
@@ -481,7 +488,8 @@ impl State {
     ) -> Result<serde_json::Value, Refusal> {
         let value = |key: &str| form.get(key).cloned().unwrap_or_default();
         let now = self.now;
-        let code = self.codes.get_mut(&value("code")).ok_or((400, "Invalid authorization code", "invalid_grant"))?;
+        let code =
+            self.codes.get_mut(&value("code")).ok_or((400, "Invalid authorization code", "invalid_grant"))?;
         if code.client_id != application.client_id || code.redirect_url != value("redirect_uri") {
             return Err((400, "Redirect URI mismatch", "invalid_request"));
         }
