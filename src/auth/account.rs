@@ -84,6 +84,8 @@ struct Held {
 pub(super) struct Want {
     /// It lives at least so much longer, where that is more than a token's usual margin.
     life: Duration,
+    /// How long it lives does not matter, nor whether it still does: it is about the grant.
+    is_any_life: bool,
     /// It is a later one.
     refused: Option<u64>,
     /// It was issued later than this.
@@ -107,8 +109,8 @@ impl Held {
     fn meets(&self, want: Want, boot: Duration) -> bool {
         // More than two thirds cannot be asked for: the next token would be due at once, too.
         let needed = life::margin(self.life).max(want.life.min(self.life / 3 * 2));
-        self.remaining(boot) > needed
-            && !self.is_refused
+        let is_usable = self.remaining(boot) > needed && !self.is_refused;
+        (is_usable || want.is_any_life)
             && want.refused.is_none_or(|refused| self.token.generation > refused)
             && want.issued_after.is_none_or(|after| self.issued_at > after)
             && !(want.is_settled && self.is_unsettled)
@@ -166,7 +168,7 @@ impl Account {
         if self.inner.client.grant != Grant::RefreshToken {
             return Ok(());
         }
-        self.renew(Want { issued_after: Some(since), ..Want::default() }).await.map(drop)
+        self.renew(Want { issued_after: Some(since), is_any_life: true, ..Want::default() }).await.map(drop)
     }
 
     /// Brings to its end what an earlier process has begun, if any has.
@@ -174,7 +176,7 @@ impl Account {
     /// # Errors
     /// See [`TokenError`].
     pub(super) async fn settle(&self) -> Result<(), TokenError> {
-        self.renew(Want { is_settled: true, ..Want::default() }).await.map(drop)
+        self.renew(Want { is_settled: true, is_any_life: true, ..Want::default() }).await.map(drop)
     }
 
     /// Waits until no refresh is under way, so that no answer is lost by the process's end.

@@ -1,7 +1,7 @@
 //! OAuth accounts of a configuration, and what the keeper of accounts asks the store.
 
 use crate::auth::{Ahead, OAuthClient, Outlook};
-use crate::config::{ProviderConfig, ProviderKind};
+use crate::config::{ProviderConfig, ProviderKind, SecretRef};
 use crate::seams::{BoxFuture, Files};
 use crate::store::{SqliteStore, StoreError};
 use chrono::{DateTime, Utc};
@@ -9,15 +9,30 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+/// An application whose secret was not read yet.
+#[derive(Debug)]
+pub struct Application<'a> {
+    /// All but the secret, which is empty.
+    pub client: OAuthClient,
+    /// Where the secret is.
+    pub secret: &'a SecretRef,
+}
+
 /// The application of a provider that needs OAuth; `None` for one that does not. The one place where a kind of provider says
 /// so: the daemon and `convened login` both ask here.
-///
-/// # Errors
-/// When its secret cannot be read.
-pub fn client_of(provider: &ProviderConfig, _files: &dyn Files) -> Option<Result<OAuthClient, String>> {
+pub fn application_of(provider: &ProviderConfig) -> Option<Application<'_>> {
     match &provider.kind {
         ProviderKind::MeetingService(_) => None,
     }
+}
+
+/// As [`application_of`], with its secret.
+///
+/// # Errors
+/// When that cannot be read.
+pub fn client_of(provider: &ProviderConfig, files: &dyn Files) -> Option<Result<OAuthClient, String>> {
+    let Application { client, secret } = application_of(provider)?;
+    Some(secret.resolve(files).map(|client_secret| OAuthClient { client_secret, ..client }))
 }
 
 /// What is ahead, by the daemon's own store: on a connection of its own, to read, so that the engine waits for nobody.
