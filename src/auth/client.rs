@@ -37,8 +37,7 @@ pub struct OAuthClient {
     pub client_id: String,
     /// Its password.
     pub client_secret: SecretString,
-    /// Scheme, host and perhaps a path, without a `/` at its end: `/oauth/authorize` and `/oauth/token` are below it. Default
-    /// `https://zoom.us`.
+    /// Scheme and host, with `/oauth` or without: `/oauth/authorize` and `/oauth/token` are there. Default `https://zoom.us`.
     pub auth_url: String,
     /// What the tokens must allow for the whole life of a room.
     pub scopes_needed: Vec<ScopeNeed>,
@@ -55,11 +54,16 @@ impl OAuthClient {
 
     /// Where tokens come from.
     pub(super) fn token_url(&self) -> String {
-        format!("{}/oauth/token", self.auth_url.trim_end_matches('/'))
+        self.url("token")
     }
 
     /// Where people consent.
     pub(super) fn authorize_url(&self) -> String {
-        format!("{}/oauth/authorize", self.auth_url.trim_end_matches('/'))
+        self.url("authorize")
+    }
+
+    fn url(&self, name: &str) -> String {
+        let base = self.auth_url.trim_end_matches('/');
+        format!("{}/oauth/{name}", base.strip_suffix("/oauth").unwrap_or(base))
     }
 }

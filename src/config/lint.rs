@@ -1,12 +1,15 @@
 //! What can be said only about a meeting as a whole, or about all of them.
 
-use super::MAX_OCCURRENCES_PER_MEETING;
+mod zoom;
+
 use super::diagnostic::{Severity, quote};
 use super::duration;
+use super::forecast;
 use super::meeting::{Draft, Meeting};
 use super::problems::{Nature, Place, Problems};
 use super::provider::{ProviderConfig, ProviderKind};
 use super::rules::Rules;
+use super::{Config, MAX_OCCURRENCES_PER_MEETING};
 use crate::log::escape;
 use crate::providers::meeting_service;
 use crate::schedule::Finding;
@@ -71,13 +74,26 @@ fn report(draft: &Draft, findings: &[Finding], problems: &Problems) {
 
 /// Warns where a meeting asks of its provider what that cannot do.
 pub(super) fn unsupported(meeting: &Meeting, draft: &Draft, provider: &ProviderConfig, problems: &Problems) {
-    let ProviderKind::MeetingService(_) = &provider.kind;
-    for (setting, consequence) in meeting_service::capabilities().unsupported_settings {
+    let unsupported = match &provider.kind {
+        ProviderKind::MeetingService(_) => meeting_service::capabilities().unsupported_settings,
+        ProviderKind::Zoom(settings) => return zoom::check(meeting, draft, settings, problems),
+    };
+    for (setting, consequence) in unsupported {
         if meeting.settings.has(setting) {
             let message = format!("provider {} has no `{setting}`: it {consequence}", quote(&provider.name));
             let place = &draft.places.meeting;
             problems.report(place, Severity::Warning, Nature::Reference, message, None);
         }
+    }
+}
+
+/// Warns of what the schedule will run into on its providers, from `now` to the horizon.
+pub(super) fn foresee(config: &Config, drafts: &[Draft], now: DateTime<Utc>, problems: &Problems) {
+    let until = now.checked_add_signed(config.daemon.horizon).unwrap_or(DateTime::<Utc>::MAX_UTC);
+    for foreseen in forecast::foresee(config, now, until) {
+        let Some(draft) = drafts.iter().find(|draft| draft.id == foreseen.meeting) else { continue };
+        let help = Some(foreseen.help.to_owned());
+        problems.report(&draft.places.meeting, Severity::Warning, Nature::Reference, foreseen.message, help);
     }
 }
 

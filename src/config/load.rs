@@ -57,7 +57,7 @@ pub fn load(path: &Path, files: &dyn Files, now: DateTime<Utc>) -> Loaded {
     // Before the problems are shown: what is left out there may be an error all the same.
     let has_errors = problems.has_errors();
     let state_dir = parts.daemon.state_dir.clone();
-    let mut config = parts.into_config(&problems);
+    let mut config = parts.into_config(&problems, now);
     let diagnostics = problems.finish();
     if has_errors {
         config = None;
@@ -185,7 +185,7 @@ impl Parts {
     }
 
     /// The configuration, if all its parts are there.
-    fn into_config(mut self, problems: &Problems) -> Option<Config> {
+    fn into_config(mut self, problems: &Problems, now: DateTime<Utc>) -> Option<Config> {
         let mut providers = BTreeMap::new();
         let mut secrets = Vec::new();
         if let (Some(secret), Some(place)) = (&self.daemon.token_key, &self.token_key_place) {
@@ -223,7 +223,9 @@ impl Parts {
             meetings.insert(draft.id.clone(), Arc::new(meeting));
         }
         let timezone = self.defaults.timezone.or(self.timezone).unwrap_or(Tz::UTC);
-        Some(Config { timezone, daemon: self.daemon, providers, meetings, secrets })
+        let config = Config { timezone, daemon: self.daemon, providers, meetings, secrets };
+        lint::foresee(&config, &self.drafts, now, problems);
+        Some(config)
     }
 }
 

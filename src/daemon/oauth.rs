@@ -1,10 +1,12 @@
 //! OAuth accounts of a configuration, and what the keeper of accounts asks the store.
 
-use crate::auth::{Ahead, OAuthClient, Outlook};
-use crate::config::{ProviderConfig, ProviderKind, SecretRef};
+use crate::auth::{Ahead, Grant, OAuthClient, Outlook};
+use crate::config::{ProviderConfig, ProviderKind, SecretRef, ZoomGrant};
+use crate::providers;
 use crate::seams::{BoxFuture, Files};
 use crate::store::{SqliteStore, StoreError};
 use chrono::{DateTime, Utc};
+use secrecy::SecretString;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,6 +25,23 @@ pub struct Application<'a> {
 pub fn application_of(provider: &ProviderConfig) -> Option<Application<'_>> {
     match &provider.kind {
         ProviderKind::MeetingService(_) => None,
+        ProviderKind::Zoom(zoom) => {
+            let client = OAuthClient {
+                provider: provider.name.clone(),
+                grant: match &zoom.grant {
+                    ZoomGrant::RefreshToken => Grant::RefreshToken,
+                    ZoomGrant::AccountCredentials { account_id } => {
+                        Grant::AccountCredentials { account_id: account_id.clone() }
+                    }
+                },
+                client_id: zoom.client_id.clone(),
+                client_secret: SecretString::default(),
+                auth_url: zoom.auth_url.clone(),
+                scopes_needed: providers::zoom::scopes_needed(),
+                timeout: provider.timeout,
+            };
+            Some(Application { client, secret: &zoom.client_secret })
+        }
     }
 }
 

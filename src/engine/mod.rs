@@ -15,6 +15,7 @@ mod clock_guard;
 mod horizon;
 mod lanes;
 mod perform;
+mod quota;
 mod report;
 #[cfg(test)]
 mod tests;
@@ -121,6 +122,7 @@ pub struct Engine {
     /// The schedule in force; `None` until one was applied.
     in_force: Option<Box<Schedule>>,
     in_flight: HashMap<i64, InFlight>,
+    quotas: quota::Quotas,
     last_ticket: u64,
     /// Everything in the store up to here is in a queue, in flight, or was seen.
     queued_until: DueKey,
@@ -165,6 +167,7 @@ impl Engine {
             is_configured: false,
             in_force: None,
             in_flight: HashMap::new(),
+            quotas: quota::Quotas::default(),
             queued_until: DueKey::START,
             last_ticket: 0,
             results: Vec::new(),

@@ -238,6 +238,8 @@ log_events! {
     WARN RoomLate = "room.late" { occurrence: &'a str, provider: &'a str, reason: &'a str, late_by_s: i64, starts_at: Time }
     /// Title, times or settings of the room were brought in line.
     INFO RoomUpdated = "room.updated" { occurrence: &'a str, provider: &'a str, ends_at: Time }
+    /// The provider left something of the room otherwise than wished: locked by the account, or not to be changed any more.
+    WARN RoomDiffers = "room.differs" { occurrence: &'a str, provider: &'a str, room_id: &'a str, differs: &'a str }
     /// The room was gone on two looks; another one is made.
     WARN RoomGone = "room.gone" { occurrence: &'a str, provider: &'a str, reason: &'a str, room_id: &'a str }
     /// The room is being closed.
@@ -286,6 +288,9 @@ log_events! {
     ERROR CallRejected = "call.rejected" { occurrence: &'a str, provider: &'a str, call: &'a str, error: &'a str }
     /// The provider takes no more requests until then.
     WARN ProviderLimited = "provider.limited" { provider: &'a str, until: Time }
+
+    /// The provider says that the day's quota of a host is spent: nothing that draws on it is asked before it frees.
+    WARN ProviderQuotaSpent = "provider.quota_spent" { provider: &'a str, quota: &'a str, limit: u64, frees_at: Time }
 
     /// The account's access token was refreshed.
     DEBUG AccountRefreshed = "account.refreshed" { provider: &'a str, generation: u64, expires_at: Time }

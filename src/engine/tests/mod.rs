@@ -2,6 +2,7 @@
 
 mod clocks;
 mod limits;
+mod quota;
 mod schedule_changes;
 mod world;
 mod zone_data;

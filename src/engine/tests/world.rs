@@ -6,7 +6,8 @@ use crate::config::{Meeting, ReloadGuard};
 use crate::lifecycle::{Extend, OnRemoved, Policy, State};
 use crate::log::LogEvent;
 use crate::providers::{
-    Capabilities, Provider, ProviderError, Room, RoomRequest, Settings as RoomSettings, Sight,
+    Capabilities, DailyQuota, Provider, ProviderError, Room, RoomRequest, Settings as RoomSettings, Shaped,
+    Sight,
 };
 use crate::schedule::{Repeat, Rule, Series};
 use crate::seams::BoxFuture;
@@ -204,10 +205,10 @@ impl Provider for FakeProvider {
         &self.capabilities
     }
 
-    fn create<'a>(&'a self, request: &'a RoomRequest) -> BoxFuture<'a, Result<Room, ProviderError>> {
+    fn create<'a>(&'a self, request: &'a RoomRequest) -> BoxFuture<'a, Result<Shaped, ProviderError>> {
         Box::pin(self.shared.call("create", move |truth| {
             if let Some(id) = truth.gives_always {
-                return Ok(room_of(id));
+                return Ok(room_of(id).into());
             }
             let id = format!("room-{}", truth.rooms.len() + 1);
             let room = TrueRoom {
@@ -219,14 +220,18 @@ impl Provider for FakeProvider {
                 closed_at: None,
             };
             truth.rooms.insert(id.clone(), room);
-            Ok(room_of(&id))
+            Ok(room_of(&id).into())
         }))
     }
 
-    fn find<'a>(&'a self, marker: &'a str) -> BoxFuture<'a, Result<Option<Room>, ProviderError>> {
+    fn find<'a>(&'a self, request: &'a RoomRequest) -> BoxFuture<'a, Result<Option<Room>, ProviderError>> {
         Box::pin(self.shared.call("find", move |truth| {
-            Ok(truth.rooms.iter().find(|(_, room)| room.marker == marker).map(|(id, _)| room_of(id)))
+            Ok(truth.rooms.iter().find(|(_, room)| room.marker == request.marker).map(|(id, _)| room_of(id)))
         }))
+    }
+
+    fn quota_of(&self, request: &RoomRequest) -> Option<String> {
+        Some(request.spec.hosts.first().cloned().unwrap_or_else(|| "me".to_owned()))
     }
 
     fn look<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Sight, ProviderError>> {
@@ -240,12 +245,13 @@ impl Provider for FakeProvider {
         &'a self,
         id: &'a str,
         request: &'a RoomRequest,
-    ) -> BoxFuture<'a, Result<Room, ProviderError>> {
+    ) -> BoxFuture<'a, Result<Shaped, ProviderError>> {
         Box::pin(self.shared.call("update", move |truth| {
             let room = truth.rooms.get_mut(id).ok_or(ProviderError::NotFound)?;
+            let is_written = room.title != request.title || room.ends_at != request.ends_at;
             room.title.clone_from(&request.title);
             room.ends_at = request.ends_at;
-            Ok(room_of(id))
+            Ok(Shaped { is_written, ..room_of(id).into() })
         }))
     }
 
@@ -271,6 +277,7 @@ pub(super) struct World {
     folder: tempfile::TempDir,
     pub(super) limits: LaneLimits,
     pub(super) guard: ReloadGuard,
+    pub(super) quota: Option<DailyQuota>,
 }
 
 impl World {
@@ -291,7 +298,7 @@ impl World {
         let engine = engine(&shared, folder.path());
         let limits =
             LaneLimits { max_in_flight: 32, interval: Duration::ZERO, timeout: Duration::from_secs(30) };
-        Self { engine, shared, folder, limits, guard: ReloadGuard { rooms: 5, percent: 50 } }
+        Self { engine, shared, folder, limits, guard: ReloadGuard { rooms: 5, percent: 50 }, quota: None }
     }
 
     /// A world with these meetings in force.
@@ -307,6 +314,7 @@ impl World {
             find_lag: TimeDelta::zero(),
             reports_occupancy: true,
             longest_lead: None,
+            daily_quota: self.quota,
             unsupported_settings: BTreeMap::new(),
         };
         let provider = Arc::new(FakeProvider { shared: self.shared.clone(), capabilities });

@@ -9,7 +9,7 @@ mod answer;
 mod tests;
 
 use self::answer::{Verb, understand};
-use super::{Capabilities, Provider, ProviderError, Room, RoomRequest, Sight};
+use super::{Capabilities, Provider, ProviderError, Room, RoomRequest, Shaped, Sight};
 use crate::meeting_service::{ADMIN_SECRET_HEADER, DEFAULT_APP_ID, PREFIX};
 use crate::seams::{BoxFuture, Clock};
 use crate::transport::Transport;
@@ -74,6 +74,7 @@ pub fn capabilities() -> Capabilities {
         find_lag: TimeDelta::zero(),
         reports_occupancy: true,
         longest_lead: None,
+        daily_quota: None,
         unsupported_settings: BTreeMap::from([("recording", "is ignored")]),
     }
 }
@@ -150,16 +151,17 @@ impl Provider for Driver {
         &self.capabilities
     }
 
-    fn create<'a>(&'a self, request: &'a RoomRequest) -> BoxFuture<'a, Result<Room, ProviderError>> {
+    fn create<'a>(&'a self, request: &'a RoomRequest) -> BoxFuture<'a, Result<Shaped, ProviderError>> {
         Box::pin(async move {
             let wish = Wish { room_uuid: Some(&request.marker), ..Wish::of(request) };
             let data = self.call(Verb::Create, "", Some(&wish)).await?;
-            of_marker(Verb::Create, &request.marker, answer::room(Verb::Create, &data)?)
+            of_marker(Verb::Create, &request.marker, answer::room(Verb::Create, &data)?).map(Shaped::from)
         })
     }
 
-    fn find<'a>(&'a self, marker: &'a str) -> BoxFuture<'a, Result<Option<Room>, ProviderError>> {
+    fn find<'a>(&'a self, request: &'a RoomRequest) -> BoxFuture<'a, Result<Option<Room>, ProviderError>> {
         Box::pin(async move {
+            let marker = &request.marker;
             match self.call(Verb::Find, &path(marker)?, None).await {
                 Ok(data) => of_marker(Verb::Find, marker, answer::room(Verb::Find, &data)?).map(Some),
                 Err(ProviderError::NotFound) => Ok(None),
@@ -179,10 +181,10 @@ impl Provider for Driver {
         &'a self,
         room_id: &'a str,
         request: &'a RoomRequest,
-    ) -> BoxFuture<'a, Result<Room, ProviderError>> {
+    ) -> BoxFuture<'a, Result<Shaped, ProviderError>> {
         Box::pin(async move {
             let data = self.call(Verb::Update, &path(room_id)?, Some(&Wish::of(request))).await?;
-            answer::room(Verb::Update, &data)
+            answer::room(Verb::Update, &data).map(Shaped::from)
         })
     }
 

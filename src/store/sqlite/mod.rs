@@ -6,7 +6,7 @@ mod write;
 
 use self::row::{NAMES, ms, read_instant, read_record};
 use self::write::Updates;
-use super::{Batch, Cancellable, Counts, Due, DueKey, Record, Store, StoreError, StoredMeeting};
+use super::{Batch, Cancellable, Counts, Due, DueKey, QuotaUse, Record, Store, StoreError, StoredMeeting};
 use crate::lifecycle::State;
 use crate::sqlite_file::{OpenError, Schema};
 use chrono::{DateTime, Utc};
@@ -15,8 +15,10 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 /// The letters `cnvd`.
-const SCHEMA: Schema =
-    Schema { application_id: 0x636e_7664, migrations: &[include_str!("../schema/0001_initial.sql")] };
+const SCHEMA: Schema = Schema {
+    application_id: 0x636e_7664,
+    migrations: &[include_str!("../schema/0001_initial.sql"), include_str!("../schema/0002_quota.sql")],
+};
 
 /// What is due at the instant of the last one taken, after it; and what is due later. SQLite finds the place of a pair of
 /// values by the first of them only: of a herd that is due at one instant, a single search would read again all that was
@@ -311,6 +313,29 @@ impl Store for SqliteStore {
         let ids = with_room.query_map(params![meeting, limit], |row| row.get(0)).map_err(&error)?;
         let examples = ids.collect::<Result<_, _>>().map_err(&error)?;
         Ok(Cancellable { counts, examples })
+    }
+
+    fn quotas(&mut self) -> Result<Vec<QuotaUse>, StoreError> {
+        let error = self.error();
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT provider, quota, day, used FROM quota_use")
+            .map_err(&error)?;
+        let mut rows = statement.query([]).map_err(&error)?;
+        let mut quotas = Vec::new();
+        while let Some(row) = rows.next().map_err(&error)? {
+            let (provider, quota): (String, String) =
+                (row.get(0).map_err(&error)?, row.get(1).map_err(&error)?);
+            let day: String = row.get(2).map_err(&error)?;
+            let Ok(day) = day.parse() else {
+                return Err(StoreError::BadRow {
+                    id: format!("{provider} {quota}"),
+                    what: format!("day {day:?}"),
+                });
+            };
+            quotas.push(QuotaUse { provider, quota, day, used: row.get(3).map_err(&error)? });
+        }
+        Ok(quotas)
     }
 
     fn meta(&mut self, key: &str) -> Result<Option<String>, StoreError> {

@@ -1,6 +1,6 @@
 //! What a commit writes.
 
-use super::super::{Batch, HistoryEntry, Record, StoredMeeting, Update};
+use super::super::{Batch, HistoryEntry, QuotaUse, Record, StoredMeeting, Update};
 use super::row::{COLUMNS, NAMES, ms};
 use rusqlite::{Connection, Statement, params};
 use std::collections::BTreeMap;
@@ -74,6 +74,7 @@ pub(super) fn write(connection: &Connection, batch: &Batch, updates: &mut Update
     for update in &batch.updates {
         updates.write(connection, update)?;
     }
+    write_quotas(connection, &batch.quotas)?;
     for (key, value) in &batch.meta {
         write_meta(connection, key, value.as_deref())?;
     }
@@ -90,6 +91,18 @@ fn write_meta(connection: &Connection, key: &str, value: Option<&str>) -> rusqli
         None => connection.prepare_cached("DELETE FROM meta WHERE key = ?1")?.execute([key]),
     }
     .map(drop)
+}
+
+fn write_quotas(connection: &Connection, quotas: &[QuotaUse]) -> rusqlite::Result<()> {
+    for of in quotas {
+        connection
+            .prepare_cached(
+                "INSERT INTO quota_use (provider, quota, day, used) VALUES (?1, ?2, ?3, ?4)
+                 ON CONFLICT (provider, quota) DO UPDATE SET day = excluded.day, used = excluded.used",
+            )?
+            .execute(params![of.provider, of.quota, of.day.to_string(), of.used])?;
+    }
+    Ok(())
 }
 
 fn write_meetings(connection: &Connection, meetings: &[StoredMeeting]) -> rusqlite::Result<()> {
