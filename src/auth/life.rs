@@ -9,8 +9,9 @@ pub(super) const REFRESH_BEFORE: Duration = Duration::from_secs(600);
 pub(super) const LEAST_LIFE: Duration = Duration::from_secs(30);
 /// A token that is refused although it is younger than this is not replaced: the next would fare no better.
 pub(super) const YOUNG: TimeDelta = TimeDelta::seconds(60);
-/// A grant that was not used for so long is refreshed, as services forget those that are idle (some say after 90 days).
-pub const IDLE: TimeDelta = TimeDelta::days(7);
+/// A grant that was not refreshed for so long is, whether or not anybody needs it: services forget those that are idle (some
+/// say after 90 days). Looked at every hour, none is idle for a week, and there is a day to spare for a service out of order.
+pub const IDLE: TimeDelta = TimeDelta::days(6);
 /// What a service that does not say how long a token lives is taken to mean.
 const LIFE_UNSAID: i64 = 3600;
 /// What a token's life is taken for at least and at most, whatever a service says.

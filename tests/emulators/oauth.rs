@@ -25,7 +25,7 @@ pub(crate) const CODE_LIFE_S: i64 = 300;
 pub(crate) struct Application {
     pub(crate) client_id: String,
     pub(crate) client_secret: String,
-    /// Compared as they are, to the last slash.
+    /// Compared as they are, to the last slash; `:*` stands for any port.
     pub(crate) redirect_urls: Vec<String>,
     /// For `account_credentials`.
     pub(crate) account_id: Option<String>,
@@ -278,7 +278,7 @@ impl OAuthServer {
         let mut state = self.state();
         let application = state.applications.iter().find(|it| it.client_id == value("client_id")).cloned();
         let application = application.ok_or("Invalid client id (4702)")?;
-        if !application.redirect_urls.contains(&value("redirect_uri")) {
+        if !application.redirect_urls.iter().any(|known| is_redirect(known, &value("redirect_uri"))) {
             return Err("Invalid redirect url (4709)".to_owned());
         }
         if value("response_type") != "code" {
@@ -558,6 +558,16 @@ impl State {
         let token = format!("{}/+\"{}", STANDARD.encode(digest), self.issued);
         self.secrets.push(token.clone());
         token
+    }
+}
+
+fn is_redirect(known: &str, url: &str) -> bool {
+    match known.split_once(":*") {
+        None => known == url,
+        Some((host, path)) => {
+            let port = url.strip_prefix(host).and_then(|rest| rest.strip_prefix(':'));
+            port.and_then(|rest| rest.strip_suffix(path)).is_some_and(|port| port.parse::<u16>().is_ok())
+        }
     }
 }
 

@@ -148,6 +148,11 @@ impl Host for Log {
 }
 
 impl Log {
+    /// Every line.
+    pub(super) fn all(&self) -> Vec<String> {
+        self.0.lock().unwrap().clone()
+    }
+
     /// The lines of an event.
     pub(super) fn of(&self, event: &str) -> Vec<String> {
         let lines = self.0.lock().unwrap();
