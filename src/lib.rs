@@ -13,8 +13,9 @@
 //! web ──────────── the listener: health, webhooks, mounts the meeting service
 //! meeting_service  a server of its own: rooms, people, a page; knows nothing of the rest but the seams
 //! providers ────── one trait, a driver for each kind, one conformance suite for all
+//! auth ─────────── OAuth: tokens that are valid when they are needed, grants that never get lost; logins
 //! transport ────── HTTP out: one request, one response
-//! store ────────── what survives a crash; but for the meeting service, nothing else knows SQL
+//! store ────────── what survives a crash; but for the meeting service and the tokens, nothing else knows SQL
 //! config ───────── TOML → a valid Config, or located problems
 //! log ──────────── events with stable names and fields
 //! schedule ─ pure  recurrence, zones, expansion, identity
@@ -65,6 +66,7 @@
 //! - **Unknown is never empty.** No failure closes a room.
 //! - **What cannot be undone waits for two clocks**: ending and closing go by [`lifecycle::Now::settled`].
 //! - **A reload is a difference by identity**; what does not differ is not touched.
+//! - **A refresh token is never used up unseen.** Intent, request, new pair committed, used: see [`auth`].
 //! - **No secret** is in a log event, an error, a `Debug` or a URL of ours.
 //!
 //! # Left out on purpose

@@ -57,7 +57,7 @@ pub struct Config {
     pub providers: BTreeMap<String, ProviderConfig>,
     /// `[[meetings]]` by id.
     pub meetings: BTreeMap<String, Arc<Meeting>>,
-    /// The secrets that the providers name.
+    /// The secrets that the providers and `[daemon]` name.
     pub secrets: Vec<SecretUse>,
 }
 

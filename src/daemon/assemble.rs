@@ -1,6 +1,7 @@
 //! From a configuration to a schedule that the engine can put in force: the drivers are made here.
 
-use crate::auth::TokenSource;
+use super::oauth;
+use crate::auth::Accounts;
 use crate::config::{
     Config, Diagnostic, MeetingServiceConfig, ProviderConfig, ProviderKind, SecretRef, Severity, ZoomConfig,
 };
@@ -23,9 +24,6 @@ pub struct BuiltInService {
     pub admin_secret: SecretString,
 }
 
-/// Where the tokens of a provider of that name come from, or why there can be none.
-pub type TokensOf = dyn Fn(&str, &ZoomConfig) -> Result<Arc<dyn TokenSource>, String> + Send + Sync;
-
 /// Makes drivers.
 #[derive(Clone)]
 pub struct Assembler {
@@ -37,8 +35,8 @@ pub struct Assembler {
     pub files: Arc<dyn Files>,
     /// The daemon's own meeting service.
     pub built_in: BuiltInService,
-    /// Where drivers have their tokens from.
-    pub tokens: Arc<TokensOf>,
+    /// Accounts elsewhere.
+    pub accounts: Arc<Accounts>,
     /// Takes the webhooks of providers.
     pub webhooks: Arc<Webhooks>,
 }
@@ -101,7 +99,9 @@ impl Assembler {
     }
 
     fn zoom(&self, provider: &ProviderConfig, zoom: &ZoomConfig) -> Result<Arc<dyn Provider>, String> {
-        let tokens = (self.tokens)(&provider.name, zoom)?;
+        let client = oauth::client_of(provider, &*self.files);
+        let client = client.unwrap_or_else(|| Err("it has no application".to_owned()))?;
+        let tokens = Arc::new(self.accounts.account(client));
         let settings = zoom::Settings {
             base_url: zoom.base_url.clone(),
             user: zoom.user.clone(),

@@ -1,6 +1,7 @@
 //! What is done from time to time and hangs on no meeting's deadline: the horizon, the retention, the meeting service's
-//! old rooms. Cron-like, on tokio-cron-scheduler.
+//! old rooms, grants that nobody uses. Cron-like, on tokio-cron-scheduler.
 
+use crate::auth::Keeper;
 use crate::engine::Command;
 use crate::log::LogEvent;
 use crate::meeting_service::MeetingService;
@@ -20,12 +21,13 @@ const HOURLY: &str = "0 7 * * * *";
 pub(super) async fn start(
     engine: mpsc::Sender<Command>,
     service: MeetingService,
+    keeper: Arc<Keeper>,
     host: Arc<dyn Host>,
 ) -> anyhow::Result<JobScheduler> {
     let scheduler = JobScheduler::new().await.context("the scheduler for housekeeping")?;
     let hourly = Job::new_async(HOURLY, move |_, _| {
         let (engine, service) = (engine.clone(), service.clone());
-        let host = host.clone();
+        let (host, keeper) = (host.clone(), keeper.clone());
         Box::pin(async move {
             // An engine that is gone is stopping.
             let _ = engine.send(Command::Housekeep).await;
@@ -33,6 +35,7 @@ pub(super) async fn start(
                 let error = error.to_string();
                 host.log(&LogEvent::MeetingServiceFailed { error: &error });
             }
+            keeper.sweep().await;
         })
     })
     .context("the hourly job")?;

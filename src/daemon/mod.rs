@@ -7,10 +7,12 @@
 pub mod assemble;
 pub mod control;
 mod housekeeping;
+pub mod oauth;
 pub mod reload;
 pub mod state_dir;
 mod watch;
 
+use crate::auth::{self, Accounts, Keeper, TokenKey, TokenStore};
 use crate::config::{Daemon, Loaded};
 use crate::engine::{Command, Engine, Outside};
 use crate::log::LogEvent;
@@ -49,6 +51,8 @@ const COMMANDS: usize = 64;
 const MOST_WORKERS: usize = 4;
 /// Threads for reading files at most.
 const MOST_BLOCKING: usize = 8;
+/// How long refreshes that are under way may take when the daemon stops.
+const TOKEN_GRACE: std::time::Duration = std::time::Duration::from_secs(15);
 /// How long connections to the listener may take to finish when the daemon stops.
 const LISTENER_GRACE: std::time::Duration = std::time::Duration::from_secs(2);
 
@@ -88,6 +92,8 @@ async fn serve(path: &Path, loaded: Loaded, settings: Daemon) -> anyhow::Result<
         state_dir: &state_dir.display().to_string(),
     });
     let store = SqliteStore::open(&state_dir)?;
+    let key = TokenKey::find(settings.token_key.as_ref(), &*files).map_err(anyhow::Error::msg)?;
+    let tokens = Arc::new(TokenStore::open(&state_dir, key, entropy.clone())?);
 
     let listener = bind(settings.listen).await?;
     let address = listener.local_addr().context("the listener's address")?;
@@ -126,6 +132,14 @@ async fn serve(path: &Path, loaded: Loaded, settings: Daemon) -> anyhow::Result<
     let transport: Arc<dyn Transport> =
         Arc::new(Witnessed::new(Arc::new(client), witness.clone(), clock.clone()));
     let calls = tokio::runtime::Handle::current();
+    let accounts = Arc::new(Accounts::new(auth::Outside {
+        store: tokens,
+        lock_dir: state_dir.clone(),
+        transport: transport.clone(),
+        clock: clock.clone(),
+        entropy: entropy.clone(),
+        host: host.clone(),
+    }));
     let outside = Outside { clock: clock.clone(), entropy, host: host.clone(), witness, calls };
     let (engine, commands) = mpsc::channel(COMMANDS);
     let hints = engine.clone();
@@ -137,9 +151,8 @@ async fn serve(path: &Path, loaded: Loaded, settings: Daemon) -> anyhow::Result<
 
     let socket = control::socket_path(&state_dir);
     let control = control::listen(&socket)?;
-    let tokens: Arc<assemble::TokensOf> =
-        Arc::new(|name, _| Err(format!("provider {name:?}: this program cannot have tokens of Zoom yet")));
-    let assembler = Assembler { transport, clock: clock.clone(), files, built_in, tokens, webhooks };
+    let assembler =
+        Assembler { transport, clock: clock.clone(), files, built_in, accounts: accounts.clone(), webhooks };
     let mut reloader = Reloader::new(
         path.to_owned(),
         assembler,
@@ -160,7 +173,11 @@ async fn serve(path: &Path, loaded: Loaded, settings: Daemon) -> anyhow::Result<
         reload::Outcome::Failed(error) => anyhow::bail!(error),
         reload::Outcome::Unchanged | reload::Outcome::Applied(_) | reload::Outcome::Held(_) => {}
     }
-    let _housekeeping = housekeeping::start(engine.clone(), service.clone(), host.clone()).await?;
+    let outlook = Arc::new(oauth::StoreOutlook::new(state_dir.clone()));
+    let keeper = Arc::new(Keeper::new(accounts.clone(), outlook, clock.clone(), host.clone()));
+    let _housekeeping =
+        housekeeping::start(engine.clone(), service.clone(), keeper.clone(), host.clone()).await?;
+    let keeping = tokio::spawn(async move { keeper.run().await });
     let (requests, reloads) = mpsc::channel(8);
     tokio::spawn(reloader.run(reloads));
     tokio::spawn(control::serve(control, requests.clone(), health.clone()));
@@ -181,6 +198,9 @@ async fn serve(path: &Path, loaded: Loaded, settings: Daemon) -> anyhow::Result<
     tokio::spawn(exit_on_second_signal());
     engine.send(Command::Stop { signal }).await.context("the engine is gone")?;
     engine_ended.await.context("the engine ended unexpectedly")?;
+    // A refresh that is under way may have used its token up: its answer is worth waiting for.
+    keeping.abort();
+    accounts.finish(TOKEN_GRACE).await;
     // The last calls may have gone to our own meeting service: it is the last to go. Connections that people's browsers
     // keep open are cut when their time is over.
     let _ = stop_listening.send(());

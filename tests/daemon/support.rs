@@ -42,7 +42,7 @@ impl Place {
         std::fs::rename(&draft, self.config()).unwrap();
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_convened"));
         command.args(arguments).arg("--config").arg(self.config());
         // Whatever runs the tests may be a service itself.

@@ -10,6 +10,7 @@
 
 mod answer;
 mod presence;
+mod scopes;
 mod times;
 pub mod webhook;
 mod wish;
@@ -20,6 +21,7 @@ pub(crate) mod emulator;
 #[cfg(test)]
 mod tests;
 
+pub use self::scopes::scopes_needed;
 pub use presence::Presence;
 
 use self::answer::{Refusal, Verb, id_of, understand};

@@ -1,5 +1,6 @@
 //! [`Store`] on SQLite: WAL with `synchronous=FULL`, one connection, statements prepared once.
 
+mod outlook;
 mod row;
 mod write;
 
