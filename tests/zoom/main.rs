@@ -15,7 +15,6 @@ use oauth::{Application, OAuthServer};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 use support::{Place, from_now, rooms_due_now};
 use zoom::{Fault, Grant, SCOPES, Tokens, Zoom};
 
@@ -100,15 +99,6 @@ fn webhook(address: &str, at: i64, body: &str) -> u16 {
     answer.split(' ').nth(1).unwrap().parse().unwrap()
 }
 
-/// Waits until something is so.
-fn wait_until(what: &str, is_so: impl Fn() -> bool) {
-    let since = Instant::now();
-    while !is_so() {
-        assert!(since.elapsed() < Duration::from_secs(60), "{what} never came true");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
 #[test]
 fn a_meeting_is_made_watched_ended_and_deleted() {
     let stage = Stage::build();
@@ -180,11 +170,12 @@ fn killed_while_meetings_are_made_it_doubles_and_forgets_none() {
         };
         daemon.kill();
     }
-    let daemon = place.start_ready();
-    wait_until("that all are ready", || {
-        let all = place.json(&["status", "--json", "--all"]);
-        all.len() == MEETINGS && all.iter().all(|line| line["state"] == "ready")
-    });
+    let mut daemon = place.start_ready();
+    let waiting =
+        || place.json(&["status", "--json", "--all"]).iter().filter(|line| line["state"] != "ready").count();
+    while waiting() > 0 {
+        daemon.wait_for("room.created", "");
+    }
     drop(daemon);
     let state = stage.zoom.lock();
     let mut by_title: BTreeMap<String, usize> = BTreeMap::new();
