@@ -186,3 +186,27 @@ fn killed_while_meetings_are_made_it_doubles_and_forgets_none() {
     assert!(doubled.is_empty() && by_title.len() == MEETINGS, "{} {doubled:?}", by_title.len());
     assert!(state.writes.values().sum::<u32>() <= 100, "{:?}", state.writes);
 }
+
+#[test]
+fn plan_names_what_a_host_will_run_into() {
+    let stage = Stage::build();
+    let meetings = "[[meetings]]\nid = \"a\"\nstart = 2027-06-01T09:00:00\nduration = \"1h\"\n\
+                    [[meetings]]\nid = \"b\"\nstart = 2027-06-01T09:30:00\nduration = \"1h\"\n";
+    let place = stage.place("horizon = \"400d\"", meetings);
+    let plan = ["plan", "--from", "2027-06-01T00:00:00Z", "--until", "2027-06-02T00:00:00Z"];
+    let output = place.run(&plan);
+    assert_eq!((output.status.code(), support::text(&output.stderr).as_str()), (Some(0), ""));
+    let config = std::fs::read_to_string(place.config()).unwrap();
+    std::fs::write(place.config(), config.replace("concurrent_meetings = 100", "concurrent_meetings = 1"))
+        .unwrap();
+    let output = place.run(&plan);
+    let told = support::text(&output.stderr);
+    assert!(
+        told.starts_with(
+            "warning: host@example.com of provider \"acme\" can have 1 meeting at once: b starts"
+        ),
+        "{told}"
+    );
+    assert_eq!(support::text(&output.stdout).lines().count(), 3, "and the plan is a plan");
+    assert!(support::text(&place.run(&["check"]).stderr).contains("at once"));
+}
