@@ -5,6 +5,7 @@ use super::table::{Align, Table};
 use super::times::{self, Moment};
 use super::{ConfigArg, exit, show_problems};
 use crate::config::{Config, MAX_OCCURRENCES_PER_MEETING, Meeting};
+use crate::log::escape;
 use crate::schedule::Instance;
 use crate::seams::{Clock as _, SystemClock};
 use chrono::{DateTime, Utc};
@@ -98,6 +99,13 @@ impl Plan {
             write!(out, "{}", table(&planned))?;
         }
         out.flush()?;
+        let foreseen = crate::config::foresee(config, from, until);
+        let is_asked_for = |meeting: &str| self.meeting.as_ref().is_none_or(|id| id == meeting);
+        let mut err = std::io::stderr().lock();
+        for foreseen in foreseen.iter().filter(|foreseen| is_asked_for(&foreseen.meeting)) {
+            writeln!(err, "warning: {}", escape(&foreseen.message))?;
+            writeln!(err, "  = help: {}", foreseen.help)?;
+        }
         Ok(ExitCode::SUCCESS)
     }
 

@@ -1,12 +1,13 @@
 //! One turn: what is due and what came back, stepped, committed, and only then told and called.
 
 use super::clock_guard::Reading;
-use super::perform::CallResult;
+use super::perform::{CallResult, request};
+use super::quota::Charge;
 use super::report::{self, Report};
 use super::{Engine, IDLE_PAUSE, INTAKE, LONGEST_NAP, TURN_SIZE, lane};
-use crate::lifecycle::{self, Call, Event, Reason, State};
+use crate::lifecycle::{self, Answer, Call, Event, Failure, Occurrence, Reason, State, Transition};
 use crate::seeded_bug::{Bug, is_on};
-use crate::store::{Batch, Due, DueKey, HistoryEntry, MeetingSpec, Record, StoreError, Update};
+use crate::store::{Batch, Due, DueKey, HistoryEntry, MeetingSpec, QuotaUse, Record, StoreError, Update};
 use chrono::{DateTime, Utc};
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -15,6 +16,14 @@ use std::time::Duration;
 /// The digits of a marker that tell its time: 48 bits of milliseconds.
 const MARKER_TIME_DIGITS: usize = 12;
 
+/// A call that leaves once its turn is committed.
+pub(super) struct Outgoing {
+    pub(super) record: Arc<Record>,
+    pub(super) call: Call,
+    /// What it draws of a daily quota.
+    pub(super) charge: Option<Charge>,
+}
+
 /// What a turn gathers before it commits.
 #[derive(Default)]
 pub(super) struct Turn {
@@ -22,7 +31,7 @@ pub(super) struct Turn {
     /// What to tell once it is committed.
     pub(super) reports: Vec<Report>,
     /// What to call once it is committed.
-    pub(super) calls: Vec<(Arc<Record>, Call)>,
+    pub(super) calls: Vec<Outgoing>,
     /// The occurrences in `batch.updates`.
     pub(super) written: HashSet<i64>,
     /// The results that it deals with.
@@ -42,6 +51,7 @@ impl Engine {
         } else if self.housekeep_again_at.is_some_and(|at| at <= reading.boot) {
             self.housekeep();
         }
+        self.quotas.load(&mut *self.store)?;
         if self.queued_until.wake_at > reading.now.wall {
             // The clock went back, by less than counts as a step: what was queued may not be due any more.
             self.requeue();
@@ -112,9 +122,10 @@ impl Engine {
 
     /// A turn that did not become durable has not happened: its calls are not made, its results wait for the next one.
     pub(super) fn undone(&mut self, turn: Turn) {
-        for (record, _) in &turn.calls {
-            lane(&mut self.lanes, &record.provider).came_back();
+        for outgoing in &turn.calls {
+            lane(&mut self.lanes, &outgoing.record.provider).came_back();
         }
+        self.quotas.forget();
         for result in &turn.results {
             if let Some(in_flight) = self.in_flight.get(&result.seq) {
                 lane(&mut self.lanes, &in_flight.record.provider).is_out_again();
@@ -152,6 +163,10 @@ impl Engine {
             }
             let Some(in_flight) = self.in_flight.get(&result.seq) else { continue };
             let before = in_flight.record.clone();
+            if let Some(charge) = &in_flight.charge {
+                let used = self.quotas.settle(charge, result.outcome(), reading.now.wall, &*self.host);
+                turn.batch.quotas.extend(used);
+            }
             let answer = self.understand(&result, &before, reading);
             // Its place is free for what this same turn claims.
             lane(&mut self.lanes, &before.provider).came_back();
@@ -230,13 +245,40 @@ impl Engine {
         let wall = reading.now.wall;
         let from = altered.unwrap_or(&before);
         let (surroundings, yields_to) = self.surroundings(from, spec, event, reading);
-        let transition =
+        let mut transition =
             lifecycle::step_among(&from.occurrence, event.clone(), &spec.policy, reading.now, surroundings);
         let is_room_lost = transition.next.generation != from.occurrence.generation
             && transition.changes.iter().any(|change| change.reason == Reason::RoomGone);
         if is_room_lost {
             turn.batch.inserts.extend(from.stray(wall));
         }
+        let drawn =
+            transition.call.map_or(Ok(None), |call| self.draw(spec, from, &transition.next, call, wall));
+        let mut charge = None;
+        let put_off;
+        let event = match drawn {
+            Ok(None) => event,
+            Ok(Some((of, used))) => {
+                turn.batch.quotas.push(used);
+                charge = Some(of);
+                event
+            }
+            Err(failure) => {
+                let is_news = from.occurrence.last_error.as_ref() != Some(&failure.message);
+                let answer = match transition.call {
+                    Some(Call::Create) => Answer::Create(Err(failure)),
+                    _ => Answer::Update(Err(failure)),
+                };
+                let answered = Event::Answered(answer);
+                let then = lifecycle::step(&transition.next, answered.clone(), &spec.policy, reading.now);
+                let changes = [std::mem::take(&mut transition.changes), then.changes].concat();
+                let warning = transition.warning.or(then.warning);
+                transition = Transition { changes, warning, ..then };
+                put_off = answered;
+                // It is told once, and again when the meeting begins without a room.
+                if is_news || wall >= from.occurrence.times.starts_at { &put_off } else { event }
+            }
+        };
         let mut record = from.with(transition.next, transition.wake_at);
         if matches!(event, Event::Answered(_) | Event::Restarted) {
             record.call = None;
@@ -279,7 +321,8 @@ impl Engine {
             return;
         }
         let after = Arc::new(record);
-        turn.calls.extend(transition.call.map(|call| (after.clone(), call)));
+        let record = after.clone();
+        turn.calls.extend(transition.call.map(|call| Outgoing { record, call, charge }));
         turn.reports.push(
             Report::new(before.clone(), after.clone(), transition.changes, event, spec.clone(), wall)
                 .with_warning(transition.warning)
@@ -290,6 +333,32 @@ impl Engine {
             return;
         }
         turn.batch.updates.push(Update { before, after, history });
+    }
+
+    /// Draws on the daily quota that a call costs, where it costs any.
+    fn draw(
+        &mut self,
+        spec: &MeetingSpec,
+        record: &Record,
+        next: &Occurrence,
+        call: Call,
+        wall: DateTime<Utc>,
+    ) -> Result<Option<(Charge, QuotaUse)>, Failure> {
+        let provider = self.lanes.get(&record.provider).and_then(|lane| lane.provider.as_ref());
+        let Some((provider, limits)) = provider.and_then(|p| Some((p, p.capabilities().daily_quota?))) else {
+            return Ok(None);
+        };
+        let is_free = match call {
+            Call::Create | Call::Update => false,
+            Call::Close => limits.close_costs == 0,
+            Call::Find | Call::Look | Call::Announce => true,
+        };
+        if is_free {
+            return Ok(None);
+        }
+        let record = record.with(next.clone(), record.wake_at);
+        let Some(quota) = provider.quota_of(&request(&record, spec)) else { return Ok(None) };
+        self.quotas.draw(limits, &quota, &record, call, wall).map(Some)
     }
 
     /// A new marker, in the order of time: rooms that are made together stand together in the indexes of those who keep
