@@ -10,7 +10,7 @@
 //! cli ──────────── one file for each command
 //! daemon ───────── puts the parts together; signals, reload, control socket, housekeeping
 //! engine ───────── claims what is due, steps it, commits, calls, feeds the answers back; applies schedules; clock
-//! web ──────────── the listener: health, mounts the meeting service
+//! web ──────────── the listener: health, webhooks, mounts the meeting service
 //! meeting_service  a server of its own: rooms, people, a page; knows nothing of the rest but the seams
 //! providers ────── one trait, a driver for each kind, one conformance suite for all
 //! auth ─────────── OAuth: tokens that are valid when they are needed, grants that never get lost; logins

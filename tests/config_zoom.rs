@@ -1,7 +1,5 @@
 //! `kind = "zoom"`: its keys, and what `check` foresees for its hosts.
 
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
-
 mod config_support;
 
 use config_support::{at, config, has_error, load_text, now, told};
@@ -39,7 +37,7 @@ duration = "30m"
 fn zoom(text: &str) -> ZoomConfig {
     match &config(text).providers["acme"].kind {
         ProviderKind::Zoom(zoom) => (**zoom).clone(),
-        other => panic!("{other:?}"),
+        other @ ProviderKind::MeetingService(_) => panic!("{other:?}"),
     }
 }
 
@@ -54,7 +52,7 @@ fn defaults() {
     assert_eq!((user.daily_quota, user.kept_for_today, user.concurrent_meetings), (100, 20, 1));
     assert_eq!((user.after_close, user.licence, user.webhook_secret), (AfterClose::Delete, None, None));
     let provider = &config(&format!("{USER}{MEETING}")).providers["acme"];
-    let rate = provider.rate_limit.unwrap();
+    let rate = provider.rate_limit.expect("a rate");
     assert_eq!((rate.requests, rate.per), (4, Duration::from_secs(1)));
 }
 
@@ -122,6 +120,12 @@ fn what_zoom_cannot_do_for_a_meeting_is_told_before_it_can_hurt() {
             "settings = { join_before_host = true }\nzoom = { settings = { waiting_room = true } }",
             false,
             "Zoom ignores `join_before_host`",
+        ),
+        (
+            USER,
+            "settings = { join_before_host = true }\nextend = true",
+            false,
+            "does not tell whether guests are in before the host",
         ),
         (USER, "zoom = { agenda = \"AGENDA\" }", false, "`zoom.agenda` has 2000 characters"),
         (USER, "extend = { max = \"24h\" }", false, "cannot show more than 1d"),

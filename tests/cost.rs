@@ -137,6 +137,9 @@ impl Store for Counted {
     fn meetings(&mut self) -> Result<Vec<StoredMeeting>, StoreError> {
         self.inner.meetings()
     }
+    fn by_room(&mut self, provider: &str, room_id: &str) -> Result<Option<Record>, StoreError> {
+        self.inner.by_room(provider, room_id)
+    }
     fn quotas(&mut self) -> Result<Vec<QuotaUse>, StoreError> {
         self.inner.quotas()
     }

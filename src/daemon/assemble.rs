@@ -9,6 +9,7 @@ use crate::engine::{LaneLimits, ProviderSetup, Schedule};
 use crate::providers::{Provider, meeting_service, zoom};
 use crate::seams::{Clock, Files};
 use crate::transport::Transport;
+use crate::web::Webhooks;
 use secrecy::SecretString;
 use std::path::Path;
 use std::sync::Arc;
@@ -36,6 +37,8 @@ pub struct Assembler {
     pub built_in: BuiltInService,
     /// Accounts elsewhere.
     pub accounts: Arc<Accounts>,
+    /// Takes the webhooks of providers.
+    pub webhooks: Arc<Webhooks>,
 }
 
 impl Assembler {
@@ -107,7 +110,15 @@ impl Assembler {
             after_close: zoom.after_close,
             timeout: provider.timeout,
         };
-        Ok(Arc::new(zoom::Driver::new(settings, tokens, self.transport.clone(), self.clock.clone())))
+        let secret = zoom.webhook_secret.as_ref().map(|secret| secret.resolve(&*self.files)).transpose()?;
+        let presence = self.webhooks.serve(&provider.name, secret);
+        Ok(Arc::new(zoom::Driver::new(
+            settings,
+            presence,
+            tokens,
+            self.transport.clone(),
+            self.clock.clone(),
+        )))
     }
 }
 

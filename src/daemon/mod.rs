@@ -112,7 +112,10 @@ async fn serve(path: &Path, loaded: Loaded, settings: Daemon) -> anyhow::Result<
         base_url: format!("http://{}", reachable(address)),
         admin_secret: service.admin_secret().clone(),
     };
-    let routes = crate::web::health_routes(health.clone(), clock.clone()).merge(service.router());
+    let webhooks = Arc::new(crate::web::Webhooks::new(clock.clone(), host.clone()));
+    let routes = crate::web::health_routes(health.clone(), clock.clone())
+        .merge(webhooks.clone().routes())
+        .merge(service.router());
     let (stop_listening, listener_stops) = tokio::sync::oneshot::channel::<()>();
     let mut web = tokio::spawn(async move {
         let stopped = async move { listener_stops.await.unwrap_or_default() };
@@ -139,12 +142,17 @@ async fn serve(path: &Path, loaded: Loaded, settings: Daemon) -> anyhow::Result<
     }));
     let outside = Outside { clock: clock.clone(), entropy, host: host.clone(), witness, calls };
     let (engine, commands) = mpsc::channel(COMMANDS);
+    let hints = engine.clone();
+    webhooks.connect(move |crate::web::Hint { provider, room_id }| {
+        // An engine that is busy looks soon enough by itself.
+        let _ = hints.try_send(Command::Hint { provider, room_id });
+    });
     let mut engine_ended = spawn_engine(Box::new(store), outside, commands)?;
 
     let socket = control::socket_path(&state_dir);
     let control = control::listen(&socket)?;
     let assembler =
-        Assembler { transport, clock: clock.clone(), files, built_in, accounts: accounts.clone() };
+        Assembler { transport, clock: clock.clone(), files, built_in, accounts: accounts.clone(), webhooks };
     let mut reloader = Reloader::new(
         path.to_owned(),
         assembler,

@@ -292,6 +292,9 @@ log_events! {
     /// The provider says that the day's quota of a host is spent: nothing that draws on it is asked before it frees.
     WARN ProviderQuotaSpent = "provider.quota_spent" { provider: &'a str, quota: &'a str, limit: u64, frees_at: Time }
 
+    /// A webhook that says it is this provider's was refused. Told once an hour at most.
+    WARN WebhookRefused = "webhook.refused" { provider: &'a str, error: &'a str }
+
     /// The account's access token was refreshed.
     DEBUG AccountRefreshed = "account.refreshed" { provider: &'a str, generation: u64, expires_at: Time }
     /// A refresh failed and is tried again; the token from before is used as long as it is valid.

@@ -128,6 +128,9 @@ pub trait Store: Send {
     /// The occurrences with these identities; missing ones are left out.
     fn by_id(&mut self, ids: &[String]) -> Result<Vec<Record>, StoreError>;
 
+    /// The occurrence that has this room, unless it is over.
+    fn by_room(&mut self, provider: &str, room_id: &str) -> Result<Option<Record>, StoreError>;
+
     /// Numbers of the occurrences with a call that had not come back when the daemon stopped.
     fn interrupted(&mut self) -> Result<Vec<i64>, StoreError>;
 

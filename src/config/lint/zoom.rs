@@ -57,6 +57,14 @@ pub(super) fn check(meeting: &Meeting, draft: &Draft, zoom: &ZoomConfig, problem
         let message = "with `zoom.settings.waiting_room` Zoom ignores `join_before_host`";
         report(Severity::Warning, message.to_owned(), Some(help));
     }
+    let may_be_let_in =
+        meeting.settings.join_before_host == Some(true) || flag("join_before_host") == Some(true);
+    if may_be_let_in && meeting.policy.extend.is_some() && zoom.webhook_secret.is_none() {
+        let help = "with webhooks (`webhook_secret`) it is known when nobody is in it".to_owned();
+        let message = "Zoom does not tell whether guests are in before the host: unless a host comes and goes, it is extended \
+                       as far as `extend.max`, whoever is there";
+        report(Severity::Warning, message.to_owned(), Some(help));
+    }
     match passed.get("agenda") {
         None => {}
         Some(Value::String(text)) => {

@@ -6,6 +6,7 @@ mod quota;
 mod schedule_changes;
 mod world;
 mod zone_data;
+mod zoom;
 
 use crate::lifecycle::State;
 use crate::providers::ProviderError;

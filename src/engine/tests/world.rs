@@ -278,6 +278,8 @@ pub(super) struct World {
     pub(super) limits: LaneLimits,
     pub(super) guard: ReloadGuard,
     pub(super) quota: Option<DailyQuota>,
+    /// Instead of the fake one.
+    pub(super) provider: Option<Arc<dyn Provider>>,
 }
 
 impl World {
@@ -298,7 +300,15 @@ impl World {
         let engine = engine(&shared, folder.path());
         let limits =
             LaneLimits { max_in_flight: 32, interval: Duration::ZERO, timeout: Duration::from_secs(30) };
-        Self { engine, shared, folder, limits, guard: ReloadGuard { rooms: 5, percent: 50 }, quota: None }
+        Self {
+            engine,
+            shared,
+            folder,
+            limits,
+            guard: ReloadGuard { rooms: 5, percent: 50 },
+            quota: None,
+            provider: None,
+        }
     }
 
     /// A world with these meetings in force.
@@ -317,7 +327,8 @@ impl World {
             daily_quota: self.quota,
             unsupported_settings: BTreeMap::new(),
         };
-        let provider = Arc::new(FakeProvider { shared: self.shared.clone(), capabilities });
+        let fake = || Arc::new(FakeProvider { shared: self.shared.clone(), capabilities });
+        let provider = self.provider.clone().unwrap_or_else(|| fake());
         Box::new(Schedule {
             meetings: meetings.into_iter().map(|meeting| (meeting.id.clone(), Arc::new(meeting))).collect(),
             providers: vec![ProviderSetup { name: "house".to_owned(), provider, limits: self.limits }],

@@ -9,29 +9,36 @@
 //! by [`Provider::quota_of`] and [`Shaped::is_written`]; the engine counts.
 
 mod answer;
+mod presence;
 mod scopes;
 mod times;
+pub mod webhook;
 mod wish;
 
 #[cfg(test)]
+#[path = "../../../tests/emulators/zoom/mod.rs"]
+pub(crate) mod emulator;
+#[cfg(test)]
 mod tests;
 
+pub use self::presence::Presence;
 pub use self::scopes::scopes_needed;
 
 use self::answer::{Refusal, Verb, id_of, understand};
+use self::presence::Thought;
 use self::wish::Wish;
 use super::{Capabilities, DailyQuota, Provider, ProviderError, Room, RoomRequest, RoomSpec, Shaped, Sight};
 use crate::auth::{AccessToken, TokenError, TokenSource};
 use crate::seams::{BoxFuture, Clock};
 use crate::transport::Transport;
 use bytes::Bytes;
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use http::{Method, Request};
 use secrecy::ExposeSecret as _;
 use serde_json::{Map, Value, json};
-use std::collections::{BTreeMap, HashSet};
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// Where Zoom's API is for everybody but accounts on regional or government clouds.
@@ -51,6 +58,8 @@ const MOST_PAGES: usize = 200;
 const PAGE_SIZE: usize = 300;
 /// Whether a new meeting is in the list at once, nobody says.
 const FIND_LAG: TimeDelta = TimeDelta::seconds(10);
+/// So long a create that was thought lost may turn up.
+const DOUBT_LASTS: TimeDelta = TimeDelta::minutes(30);
 
 /// One account on Zoom.
 #[derive(Debug, Clone)]
@@ -86,6 +95,15 @@ pub struct Driver {
     transport: Arc<dyn Transport>,
     clock: Arc<dyn Clock>,
     capabilities: Capabilities,
+    presence: Arc<Presence>,
+    doubts: Mutex<HashMap<String, Doubt>>,
+}
+
+/// A create may have been carried out that nobody knows of, and may be yet.
+#[derive(Debug, Clone)]
+struct Doubt {
+    user: String,
+    since: DateTime<Utc>,
 }
 
 /// What Zoom can and cannot do.
@@ -116,15 +134,16 @@ impl std::fmt::Debug for Driver {
 }
 
 impl Driver {
-    /// A driver for one account. Nothing is sent yet.
+    /// A driver for one account, with what its webhooks tell. Nothing is sent yet.
     pub fn new(
         settings: Settings,
+        presence: Arc<Presence>,
         tokens: Arc<dyn TokenSource>,
         transport: Arc<dyn Transport>,
         clock: Arc<dyn Clock>,
     ) -> Self {
         let capabilities = capabilities(&settings);
-        Self { settings, tokens, transport, clock, capabilities }
+        Self { settings, tokens, transport, clock, capabilities, presence, doubts: Mutex::default() }
     }
 
     /// Makes one request; a token that is not taken is replaced once.
@@ -241,6 +260,32 @@ impl Driver {
         Err(Verb::List.doubt(format!("the list has more than {MOST_PAGES} pages")))
     }
 
+    /// A meeting is looked for: what became of its create is not known, and a request that is thought lost may still be
+    /// carried out.
+    fn doubt(&self, marker: &str, user: &str) {
+        let since = self.clock.wall();
+        let mut doubts = self.doubts.lock().unwrap_or_else(PoisonError::into_inner);
+        doubts.retain(|_, doubt| (since - doubt.since).abs() < DOUBT_LASTS);
+        doubts.insert(marker.to_owned(), Doubt { user: user.to_owned(), since });
+    }
+
+    /// Where there is doubt about a meeting that was looked at: takes away what else carries its marker.
+    async fn clear_doubt(&self, meeting: &Value) {
+        let Some((marker, _)) = wish::marker_of(meeting) else { return };
+        let now = self.clock.wall();
+        let doubt = {
+            let doubts = self.doubts.lock().unwrap_or_else(PoisonError::into_inner);
+            doubts.get(marker).filter(|doubt| (now - doubt.since).abs() < DOUBT_LASTS).cloned()
+        };
+        let Some(doubt) = doubt else { return };
+        // Nothing depends on it: the next look tries again.
+        let Ok(found) = self.list(&doubt.user, marker).await else { return };
+        let own = id_of(meeting);
+        for stray in found.iter().filter(|stray| id_of(stray) != own) {
+            let _ = self.drop_stray(stray).await;
+        }
+    }
+
     /// Takes away a second meeting with our marker (a create that was carried out late), unless people are in it.
     async fn drop_stray(&self, stray: &Value) -> Result<(), ProviderError> {
         let Some(id) = id_of(stray) else { return Ok(()) };
@@ -329,6 +374,7 @@ impl Provider for Driver {
     fn find<'a>(&'a self, request: &'a RoomRequest) -> BoxFuture<'a, Result<Option<Room>, ProviderError>> {
         Box::pin(async move {
             let user = host(&request.spec, &self.settings.user);
+            self.doubt(&request.marker, user);
             let found = self.list(user, &request.marker).await?;
             let Some((oldest, strays)) = found.split_first() else { return Ok(None) };
             for stray in strays {
@@ -345,7 +391,8 @@ impl Provider for Driver {
             if id_of(&meeting).is_none_or(|id| id != room_id) {
                 return Err(Verb::Get.doubt("Zoom answered for another meeting".to_owned()));
             }
-            Ok(sight(&meeting))
+            self.clear_doubt(&meeting).await;
+            Ok(sight(&meeting, self.presence.of(room_id)))
         })
     }
 
@@ -391,15 +438,23 @@ impl Provider for Driver {
     }
 }
 
-/// What a meeting's state says about its room.
-fn sight(meeting: &Value) -> Sight {
+/// What a meeting's state says about its room, together with what was heard of it.
+fn sight(meeting: &Value, thought: Option<Thought>) -> Sight {
     let is_waiting = meeting["status"].as_str() == Some("waiting");
     if is_waiting && wish::is_kept_closed(meeting) {
         return Sight { is_open: false, occupancy: Some(0) };
     }
     // Whether a meeting in which there are only guests yet counts as started, Zoom does not say.
     let is_host_needed = meeting["settings"]["join_before_host"].as_bool() == Some(false);
-    Sight { is_open: true, occupancy: (is_waiting && is_host_needed).then_some(0) }
+    let people = thought.map_or(0, |thought| thought.people);
+    let is_over = thought.is_some_and(|thought| thought.is_over);
+    let occupancy = match (meeting["status"].as_str(), people) {
+        // Both say so: it is empty. Whether those who came in heard of are all, nobody knows; that some are, is enough.
+        (Some("waiting"), 0) => (is_host_needed || is_over).then_some(0),
+        (Some("started"), 1..) => Some(people),
+        _ => None,
+    };
+    Sight { is_open: true, occupancy }
 }
 
 /// The path of one meeting. An empty id would be another call.

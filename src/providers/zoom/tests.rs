@@ -1,6 +1,3 @@
-#[path = "../../../tests/emulators/zoom/mod.rs"]
-mod emulator;
-
 use super::*;
 use crate::providers::Settings as RoomSettings;
 use crate::providers::conformance::{
@@ -49,6 +46,7 @@ struct Stage {
     zoom: Zoom,
     tokens: Arc<FixedTokens>,
     purse: Arc<Purse>,
+    presence: Arc<Presence>,
     settings: Settings,
 }
 
@@ -62,7 +60,7 @@ impl Stage {
             replaced: AtomicU64::new(0),
         });
         let settings = settings(&zoom.base_url);
-        Self { zoom, tokens, purse, settings }
+        Self { zoom, tokens, purse, presence: Arc::default(), settings }
     }
 
     fn driver(&self) -> Driver {
@@ -71,7 +69,13 @@ impl Stage {
 
     fn driver_at(&self, now: DateTime<Utc>) -> Driver {
         let transport = Arc::new(HttpClient::new().unwrap());
-        Driver::new(self.settings.clone(), self.purse.clone(), transport, Arc::new(StoppedClock(now)))
+        Driver::new(
+            self.settings.clone(),
+            self.presence.clone(),
+            self.purse.clone(),
+            transport,
+            Arc::new(StoppedClock(now)),
+        )
     }
 
     fn requests(&self) -> Vec<String> {
@@ -119,7 +123,8 @@ fn wish(change: impl FnOnce(&mut RoomRequest, &mut RoomSpec)) -> RoomRequest {
 }
 
 fn passing(json: Value) -> RoomRequest {
-    wish(|_, spec| spec.passthrough = json.as_object().unwrap().clone())
+    let Value::Object(json) = json else { panic!("a table") };
+    wish(|_, spec| spec.passthrough = json)
 }
 
 #[tokio::test]
@@ -364,11 +369,9 @@ async fn a_token_that_is_refused_is_replaced_once_and_the_request_made_again_onc
 #[tokio::test]
 async fn a_missing_scope_is_told_by_name_and_not_taken_for_an_old_token() {
     let stage = Stage::build().await;
-    let mut tokens = stage.tokens.0.lock().unwrap();
-    tokens.values_mut().for_each(|grant| {
+    for grant in stage.tokens.0.lock().unwrap().values_mut() {
         grant.scopes.remove("meeting:write:meeting");
-    });
-    drop(tokens);
+    }
     let Err(ProviderError::Unauthenticated(why)) = stage.driver().create(&wish(|_, _| {})).await else {
         panic!("unauthenticated")
     };
@@ -512,6 +515,7 @@ async fn verdicts(misdeed: Misdeed) -> [&'static str; 5] {
     let purse = Purse { tokens: Arc::default(), generation: AtomicU64::new(1), replaced: AtomicU64::new(0) };
     let driver = Driver::new(
         Settings { timeout, ..settings(&url) },
+        Arc::default(),
         Arc::new(purse),
         Arc::new(HttpClient::new().unwrap()),
         Arc::new(StoppedClock(now())),

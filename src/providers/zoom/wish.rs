@@ -41,7 +41,7 @@ pub(super) fn carries(meeting: &Value, marker: &str) -> bool {
 }
 
 /// The marker of a meeting, and whether it was closed by us.
-fn marker_of(meeting: &Value) -> Option<(&str, bool)> {
+pub(super) fn marker_of(meeting: &Value) -> Option<(&str, bool)> {
     let first = meeting.get("agenda")?.as_str()?.lines().next()?.trim_end();
     match first.strip_prefix(CLOSED) {
         Some(marker) => Some((marker, true)),

@@ -245,6 +245,13 @@ impl Store for SqliteStore {
         self.records_by(&SQL, ids)
     }
 
+    fn by_room(&mut self, provider: &str, room_id: &str) -> Result<Option<Record>, StoreError> {
+        static SQL: LazyLock<String> = LazyLock::new(|| {
+            format!("SELECT {NAMES} FROM occurrences WHERE provider = ?1 AND room_id = ?2 AND is_begun = 1")
+        });
+        Ok(self.records(&SQL, [provider, room_id])?.pop())
+    }
+
     fn of_meeting(&mut self, meeting: &str, since: DateTime<Utc>) -> Result<Vec<Record>, StoreError> {
         let sql = format!(
             "SELECT {NAMES} FROM occurrences

@@ -17,6 +17,22 @@ pub struct Request {
 }
 
 impl Request {
+    /// A request that did not come by a connection.
+    pub fn of(method: &str, target: &str, headers: BTreeMap<String, String>, body: Vec<u8>) -> Self {
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        Self {
+            method: method.to_owned(),
+            path: path.split('/').skip(1).map(decode).collect(),
+            query: query
+                .split('&')
+                .filter_map(|pair| pair.split_once('='))
+                .map(|(key, value)| (decode(key), decode(value)))
+                .collect(),
+            headers,
+            body,
+        }
+    }
+
     pub fn json(&self) -> Option<Value> {
         serde_json::from_slice(&self.body).ok()
     }
@@ -98,18 +114,7 @@ pub async fn read(stream: &mut TcpStream) -> Option<Request> {
                 .collect();
             let length = headers.get("content-length").and_then(|text| text.parse().ok()).unwrap_or(0_usize);
             if bytes.len() >= end + 4 + length {
-                let (path, query) = target.split_once('?').unwrap_or((&target, ""));
-                return Some(Request {
-                    method,
-                    path: path.split('/').skip(1).map(decode).collect(),
-                    query: query
-                        .split('&')
-                        .filter_map(|pair| pair.split_once('='))
-                        .map(|(key, value)| (decode(key), decode(value)))
-                        .collect(),
-                    headers,
-                    body: bytes[end + 4..].to_vec(),
-                });
+                return Some(Request::of(&method, &target, headers, bytes[end + 4..].to_vec()));
             }
         }
         let mut chunk = [0; 4096];

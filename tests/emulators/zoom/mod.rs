@@ -168,6 +168,8 @@ pub struct State {
     pub past: Vec<String>,
     pub writes: BTreeMap<(String, String), u32>,
     pub faults: VecDeque<(&'static str, Fault)>,
+    /// The request of that number (from 0) is never answered, and carried out or not.
+    pub hangs_at: Option<(usize, bool)>,
     pub manners: Manners,
     /// Every request, as method and path.
     pub requests: Vec<String>,
@@ -207,21 +209,7 @@ impl Zoom {
     pub async fn start(tokens: Arc<dyn Tokens>, now: DateTime<Utc>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base_url = format!("http://{}/{BASE}", listener.local_addr().unwrap());
-        let state = State {
-            now,
-            meetings: BTreeMap::new(),
-            deleted: Vec::new(),
-            past: Vec::new(),
-            writes: BTreeMap::new(),
-            faults: VecDeque::new(),
-            manners: Manners::default(),
-            requests: Vec::new(),
-            refused: Vec::new(),
-            late: Vec::new(),
-            last_id: 91_234_567_889,
-            last_uuid: 0,
-        };
-        let zoom = Self { state: Arc::new(Mutex::new(state)), tokens, base_url };
+        let zoom = Self { state: Arc::new(Mutex::new(State::new(now))), tokens, base_url };
         let server = zoom.clone();
         tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
@@ -262,8 +250,14 @@ impl Zoom {
         state.meetings.get_mut(&id.parse().unwrap()).unwrap().people += people;
     }
 
+    /// An emulator without a listener, for a transport that hands requests over itself.
+    pub fn unplugged(tokens: Arc<dyn Tokens>, now: DateTime<Utc>) -> Self {
+        let base_url = format!("http://zoom.example/{BASE}");
+        Self { state: Arc::new(Mutex::new(State::new(now))), tokens, base_url }
+    }
+
     /// What is to be answered: `None` breaks the connection, `Some(None)` never answers.
-    fn serve(&self, request: &Request) -> Option<Option<Response>> {
+    pub fn serve(&self, request: &Request) -> Option<Option<Response>> {
         let mut state = self.lock();
         state.requests.push(request.line());
         let bearer = request.headers.get("authorization").and_then(|text| text.strip_prefix("Bearer "));
@@ -275,6 +269,14 @@ impl Zoom {
         };
         if let Some(refusal) = missing_scope(operation, &grant) {
             return Some(Some(refusal));
+        }
+        if let Some((number, is_done)) = state.hangs_at
+            && state.requests.len() == number + 1
+        {
+            if is_done {
+                let _ = state.carry_out(&grant, request);
+            }
+            return Some(None);
         }
         let at = state.faults.iter().position(|(of, _)| *of == operation);
         let met = at.and_then(|at| state.faults.remove(at)).map(|(_, fault)| fault);
@@ -334,6 +336,24 @@ fn missing_scope(operation: &str, grant: &Grant) -> Option<Response> {
 }
 
 impl State {
+    fn new(now: DateTime<Utc>) -> Self {
+        Self {
+            now,
+            meetings: BTreeMap::new(),
+            deleted: Vec::new(),
+            past: Vec::new(),
+            writes: BTreeMap::new(),
+            faults: VecDeque::new(),
+            hangs_at: None,
+            manners: Manners::default(),
+            requests: Vec::new(),
+            refused: Vec::new(),
+            late: Vec::new(),
+            last_id: 91_234_567_889,
+            last_uuid: 0,
+        }
+    }
+
     fn carry_out(&mut self, grant: &Grant, request: &Request) -> Response {
         match operation(request) {
             Some("create") => self.create(grant, request),
