@@ -478,6 +478,13 @@ impl TokenStore {
         write().map(|rows| rows > 0).map_err(database(&self.path))
     }
 
+    #[cfg(test)]
+    pub(super) fn pragma(&self, name: &str) -> String {
+        let value: rusqlite::types::Value =
+            self.lock().query_row(&format!("PRAGMA {name}"), [], |row| row.get(0)).unwrap();
+        format!("{value:?}")
+    }
+
     fn lock(&self) -> MutexGuard<'_, Connection> {
         // Each use is one statement or one transaction: whoever panicked left nothing half done.
         self.connection.lock().unwrap_or_else(PoisonError::into_inner)

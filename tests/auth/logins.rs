@@ -200,6 +200,10 @@ fn missing_scopes_are_named_and_the_exit_code_says_so() {
     assert!(told.contains("meeting:delete:meeting (or ") && told.contains("to delete a meeting"), "{told}");
     assert!(!told.contains("to create a meeting"), "{told}");
     assert_eq!(world.status()["missing_scopes"].as_array().unwrap().len(), 1);
+    let check = world.place.run(&["check"]);
+    let told = text(&check.stderr);
+    assert!(check.status.success() && told.contains("lack the scope meeting:delete:meeting"), "{told}");
+    assert!(told.contains("convened login acme"), "{told}");
     let shown = text(&world.place.run(&["login", "--status"]).stdout);
     assert!(
         shown.contains("1 missing") && shown.contains("acme: missing scope: meeting:delete:meeting"),

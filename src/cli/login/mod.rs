@@ -1,7 +1,7 @@
 //! `convened login`.
 
 mod answer;
-mod status;
+pub(super) mod status;
 
 use super::{ConfigArg, exit, show_problems, times};
 use crate::auth::login::{self, Attempt, LoggedIn, LoginError};

@@ -152,6 +152,45 @@ impl Shown {
     }
 }
 
+/// What `check` says of the accounts of the schedule, where this machine has a token store that this user can read: elsewhere
+/// nobody knows. Each with what to do.
+pub(in crate::cli) fn problems(folder: &Path, config: &Config) -> Vec<(String, String)> {
+    let Ok(Some(store)) = TokenStore::open_read_only(folder, Arc::new(SystemEntropy)) else {
+        return Vec::new();
+    };
+    let Ok(entries) = store.entries() else { return Vec::new() };
+    let mut problems = Vec::new();
+    for client in config.providers.values().filter_map(oauth::application_of).map(|found| found.client) {
+        let name = client.provider.clone();
+        let entry = entries.iter().find(|entry| entry.name == name).cloned();
+        let shown = Shown { name: name.clone(), client: Some(client), entry };
+        let login = format!("run `convened login {name}`");
+        match shown.state() {
+            "not-logged-in" => {
+                problems.push((format!("nobody has logged in to provider \"{name}\" yet"), login.clone()));
+            }
+            "dead" => {
+                let cause = shown.entry.as_ref().and_then(|entry| entry.dead.as_ref());
+                let cause = cause.map(|dead| dead.cause.as_str()).unwrap_or_default();
+                let message = format!("the grant of provider \"{name}\" is dead: {}", escape(cause));
+                problems.push((message, login.clone()));
+            }
+            "other-application" => {
+                let message =
+                    format!("the tokens of provider \"{name}\" were given to another `client_id` or `grant`");
+                problems.push((message, login.clone()));
+            }
+            _ => {}
+        }
+        for need in shown.missing() {
+            let help = format!("add it to the application at the service, then {login}");
+            problems
+                .push((format!("the tokens of provider \"{name}\" lack the scope {}", escape(&need)), help));
+        }
+    }
+    problems
+}
+
 /// Shows every account of the schedule and of the store.
 pub(super) fn show(
     folder: &Path,
