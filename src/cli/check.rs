@@ -52,12 +52,11 @@ impl Check {
         if let Some(config) = &loaded.config {
             loaded.diagnostics.extend(config.missing_secrets(&SystemFiles));
             let configured = config.daemon.state_dir.as_deref();
-            if let Ok(folder) = state_dir::locate_existing(configured, SqliteStore::FILE_NAME) {
-                let problems = super::login::status::problems(&folder, config).into_iter();
-                loaded.diagnostics.extend(problems.map(|(message, help)| {
-                    Diagnostic::of_file(Severity::Warning, &self.config.config, message, Some(help))
-                }));
-            }
+            let folder = state_dir::locate_existing(configured, SqliteStore::FILE_NAME).ok();
+            let problems = super::login::status::problems(folder.as_deref(), config).into_iter();
+            loaded.diagnostics.extend(problems.map(|(message, help)| {
+                Diagnostic::of_file(Severity::Warning, &self.config.config, message, Some(help))
+            }));
         }
         if self.json {
             let mut out = std::io::stdout().lock();

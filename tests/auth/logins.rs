@@ -266,6 +266,23 @@ fn a_running_daemon_tells_of_what_is_missing_and_takes_a_login_up_by_itself() {
 }
 
 #[test]
+fn two_accounts_on_one_application_are_warned_of() {
+    let world = World::new(SECRET);
+    let schedule = std::fs::read_to_string(world.place.config()).unwrap();
+    let account = schedule.split_once("[providers.acme]\n").unwrap().1.split_once("[[meetings]]").unwrap().0;
+    let doubled = schedule.replace(
+        "[[meetings]]\n",
+        &format!("[providers.twin]\n{account}[[meetings]]\nprovider = \"acme\"\n"),
+    );
+    std::fs::write(world.place.config(), doubled).unwrap();
+    let told = text(&world.place.run(&["check"]).stderr);
+    assert!(told.contains("\"acme\" and \"twin\" have the same `client_id`"), "{told}");
+    let output = world.place.run(&["login"]);
+    assert_eq!(output.status.code(), Some(64));
+    assert!(text(&output.stderr).contains("which provider? One of acme, twin"));
+}
+
+#[test]
 fn what_a_login_by_root_leaves_is_the_daemons() {
     use std::os::unix::fs::MetadataExt as _;
     let world = World::new(SECRET);
