@@ -4,7 +4,7 @@ use crate::emulator::{Application, CODE_LIFE_S, Consent, OAuthServer};
 use crate::support::{Place, from_now, http, text};
 use serde_json::Value;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::process::{Child, ChildStdin, ChildStdout, ExitStatus, Stdio};
+use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, ExitStatus, Stdio};
 use std::sync::Arc;
 
 const CLIENT_ID: &str = "client-1";
@@ -50,7 +50,8 @@ impl World {
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut url = String::new();
         stdout.read_line(&mut url).unwrap();
-        Login { child, stdin, stdout, url: url.trim().to_owned() }
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        Login { child, stdin, stdout, stderr, told: String::new(), url: url.trim().to_owned() }
     }
 
     /// Logs in by a pasted answer.
@@ -73,6 +74,8 @@ pub(crate) struct Login {
     child: Child,
     stdin: Option<ChildStdin>,
     stdout: BufReader<ChildStdout>,
+    stderr: BufReader<ChildStderr>,
+    told: String,
     /// What a person is to open.
     pub(crate) url: String,
 }
@@ -80,6 +83,13 @@ pub(crate) struct Login {
 impl Login {
     pub(crate) fn paste(&mut self, line: &str) {
         writeln!(self.stdin.as_mut().unwrap(), "{line}").unwrap();
+    }
+
+    /// Waits until it has told people something with `words` in it.
+    fn wait_until_told(&mut self, words: &str) {
+        while !self.told.contains(words) {
+            assert!(self.stderr.read_line(&mut self.told).unwrap() > 0, "{}", self.told);
+        }
     }
 
     /// Nothing more is pasted; its exit status, and what it said on both streams.
@@ -92,8 +102,8 @@ impl Login {
     fn ends_by_itself(mut self) -> (ExitStatus, String, String) {
         let mut said = String::new();
         self.stdout.read_to_string(&mut said).unwrap();
-        let output = self.child.wait_with_output().unwrap();
-        (output.status, said, text(&output.stderr))
+        self.stderr.read_to_string(&mut self.told).unwrap();
+        (self.child.wait().unwrap(), said, self.told)
     }
 }
 
@@ -164,10 +174,11 @@ fn an_answer_to_another_login_is_not_taken_from_either_side() {
         assert_eq!(http("GET", &path, "").0, status, "{path}");
     }
     login.paste(&foreign);
+    login.wait_until_told("belongs to another login");
     // It waits on, and takes its own.
     assert_eq!(http("GET", &own, "").0, 200);
     let (exit, _, told) = login.ends_by_itself();
-    assert!(exit.success() && told.contains("belongs to another login"), "{told}");
+    assert!(exit.success(), "{told}");
     let (exit, _, told) = other.end();
     assert!(!exit.success() && told.contains("no answer was pasted"), "{told}");
     assert_eq!(world.server.asked().len(), 1);
