@@ -262,6 +262,24 @@ fn a_running_daemon_tells_of_what_is_missing_and_takes_a_login_up_by_itself() {
 }
 
 #[test]
+fn what_a_login_by_root_leaves_is_the_daemons() {
+    use std::os::unix::fs::MetadataExt as _;
+    let world = World::new(SECRET);
+    std::fs::create_dir(world.place.state()).unwrap();
+    if std::os::unix::fs::chown(world.place.state(), Some(61_234), Some(61_235)).is_err() {
+        // Not root: whoever logs in is the daemon's user.
+        return;
+    }
+    world.log_in();
+    world.log_in();
+    for file in std::fs::read_dir(world.place.state()).unwrap().map(Result::unwrap) {
+        let owner = file.metadata().unwrap();
+        assert_eq!((owner.uid(), owner.gid()), (61_234, 61_235), "{:?}", file.path());
+        assert_eq!(owner.mode() & 0o777, 0o600, "{:?}", file.path());
+    }
+}
+
+#[test]
 fn keys_come_from_the_credential_or_the_setting_and_a_wrong_one_is_told() {
     let mut world = World::new(SECRET);
     world.log_in();

@@ -465,7 +465,7 @@ impl State {
         }
         if grant.refresh != token {
             let retired_at = grant.retired.get(token).copied();
-            if !retired_at.is_some_and(|at| now - at < habits.grace_s) {
+            if retired_at.is_none_or(|at| now - at >= habits.grace_s) {
                 grant.is_revoked |= retired_at.is_some() && habits.revokes_on_reuse;
                 return Err(STALE);
             }

@@ -6,6 +6,9 @@ use chrono::{DateTime, Utc};
 use rusqlite::params;
 use std::collections::BTreeMap;
 
+/// An occurrence's identity and its start.
+type Named = (String, DateTime<Utc>);
+
 impl SqliteStore {
     /// How many occurrences of `provider` begin before `until` and are not over at `now`; and the first `named` of them, with
     /// their starts.
@@ -18,7 +21,7 @@ impl SqliteStore {
         now: DateTime<Utc>,
         until: DateTime<Utc>,
         named: usize,
-    ) -> Result<(usize, Vec<(String, DateTime<Utc>)>), StoreError> {
+    ) -> Result<(usize, Vec<Named>), StoreError> {
         let read = || -> rusqlite::Result<_> {
             // Whatever begins before an instant is looked at before it as well.
             let mut statement = self.connection.prepare_cached(
@@ -28,7 +31,7 @@ impl SqliteStore {
                  ORDER BY starts_at_ms, id",
             )?;
             let mut rows = statement.query(params![provider, ms(now), ms(until)])?;
-            let (mut count, mut first) = (0, Vec::new());
+            let (mut count, mut first) = (0, Vec::<Named>::new());
             while let Some(row) = rows.next()? {
                 count += 1;
                 if first.len() < named {
