@@ -127,6 +127,8 @@ fn what_zoom_cannot_do_for_a_meeting_is_told_before_it_can_hurt() {
             false,
             "does not tell whether guests are in before the host",
         ),
+        (USER, "zoom = { setings = { host_video = true } }", false, "did you mean `settings`?"),
+        (USER, "zoom = { blue = 1 }", false, "a meeting at Zoom has no \"blue\""),
         (USER, "zoom = { agenda = \"AGENDA\" }", false, "`zoom.agenda` has 2000 characters"),
         (USER, "extend = { max = \"24h\" }", false, "cannot show more than 1d"),
     ] {

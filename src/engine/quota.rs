@@ -60,7 +60,7 @@ impl Quotas {
         QuotaUse { provider, quota, day, used }
     }
 
-    /// Counts a call that is about to leave. [`None`]: it may not leave; see [`wait`].
+    /// Counts a call that is about to leave. The failure, where it may not: what its answer would have been.
     pub(super) fn draw(
         &mut self,
         limits: DailyQuota,

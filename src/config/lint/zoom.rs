@@ -5,10 +5,22 @@ use super::super::duration;
 use super::super::meeting::{Draft, Meeting};
 use super::super::problems::{Nature, Problems};
 use super::super::provider::{ZoomConfig, ZoomGrant, ZoomLicence};
+use super::super::suggest::nearest;
 use crate::providers::zoom::{MARK_CHARS, MAX_AGENDA_CHARS, SCHEDULED_KEYS};
 use chrono::TimeDelta;
 use serde_json::Value;
 
+/// What a meeting at Zoom has besides what the schedule says, and `user`, which is ours.
+const KEYS: [&str; 8] = [
+    "user",
+    "agenda",
+    "settings",
+    "password",
+    "default_password",
+    "template_id",
+    "tracking_fields",
+    "pre_schedule",
+];
 /// Most characters of a meeting's password.
 const MAX_PASSWORD_CHARS: usize = 10;
 
@@ -25,6 +37,15 @@ pub(super) fn check(meeting: &Meeting, draft: &Draft, zoom: &ZoomConfig, problem
             _ => "write zoom = { user = \"alice@example.com\" }".to_owned(),
         };
         report(Severity::Error, format!("`zoom.{key}` is what the schedule says"), Some(help));
+    }
+    for key in
+        passed.keys().filter(|key| !KEYS.contains(&key.as_str()) && !SCHEDULED_KEYS.contains(&key.as_str()))
+    {
+        let help = match nearest(key, KEYS) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => "it is sent as it is; Zoom may refuse the meeting for it".to_owned(),
+        };
+        report(Severity::Warning, format!("a meeting at Zoom has no {}", quote(key)), Some(help));
     }
     match passed.get("user") {
         None => {}

@@ -58,6 +58,8 @@ const MOST_PAGES: usize = 200;
 const PAGE_SIZE: usize = 300;
 /// Whether a new meeting is in the list at once, nobody says.
 const FIND_LAG: TimeDelta = TimeDelta::seconds(10);
+/// Meetings that are kept in mind as unchangeable at most.
+const MOST_UNCHANGEABLE: usize = 10_000;
 /// So long a create that was thought lost may turn up.
 const DOUBT_LASTS: TimeDelta = TimeDelta::minutes(30);
 
@@ -97,6 +99,8 @@ pub struct Driver {
     capabilities: Capabilities,
     presence: Arc<Presence>,
     doubts: Mutex<HashMap<String, Doubt>>,
+    /// Meetings that go on and of which Zoom has refused to change the length.
+    unchangeable: Mutex<HashSet<String>>,
 }
 
 /// A create may have been carried out that nobody knows of, and may be yet.
@@ -143,7 +147,16 @@ impl Driver {
         clock: Arc<dyn Clock>,
     ) -> Self {
         let capabilities = capabilities(&settings);
-        Self { settings, tokens, transport, clock, capabilities, presence, doubts: Mutex::default() }
+        Self {
+            settings,
+            tokens,
+            transport,
+            clock,
+            capabilities,
+            presence,
+            doubts: Mutex::default(),
+            unchangeable: Mutex::default(),
+        }
     }
 
     /// Makes one request; a token that is not taken is replaced once.
@@ -286,6 +299,18 @@ impl Driver {
         }
     }
 
+    /// Whether a change of the meeting's length can be tried: not where it was refused while the meeting goes on.
+    fn may_ask_again(&self, room_id: &str, is_live: bool) -> bool {
+        let mut unchangeable = self.unchangeable.lock().unwrap_or_else(PoisonError::into_inner);
+        if unchangeable.len() >= MOST_UNCHANGEABLE {
+            unchangeable.clear();
+        }
+        if !is_live {
+            unchangeable.remove(room_id);
+        }
+        !unchangeable.contains(room_id)
+    }
+
     /// Takes away a second meeting with our marker (a create that was carried out late), unless people are in it.
     async fn drop_stray(&self, stray: &Value) -> Result<(), ProviderError> {
         let Some(id) = id_of(stray) else { return Ok(()) };
@@ -411,11 +436,27 @@ impl Provider for Driver {
                 return Ok(Shaped { room, is_written: false, differs: wish.missing(&meeting) });
             }
             let is_live = meeting["status"].as_str() == Some("started");
+            // A meeting that goes on may show another end: the real one is ours to keep, whatever Zoom shows.
+            let is_only_length = patch.keys().all(|key| key == "duration");
+            let differs = |meeting: &Value| {
+                let missing = wish.missing(meeting);
+                if is_live {
+                    missing.into_iter().filter(|what| what != "duration").collect()
+                } else {
+                    missing
+                }
+            };
+            if !self.may_ask_again(room_id, is_live) && is_only_length {
+                return Ok(Shaped { room, is_written: false, differs: differs(&meeting) });
+            }
             match self.patch(&path, patch).await {
                 Ok(()) => {}
-                // A meeting that goes on may be as it is: its end is ours to keep, whatever Zoom shows.
                 Err(Refusal::Rule { code: 3000, .. }) if is_live => {
-                    return Ok(Shaped { room, is_written: true, differs: wish.missing(&meeting) });
+                    self.unchangeable
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .insert(room_id.to_owned());
+                    return Ok(Shaped { room, is_written: true, differs: differs(&meeting) });
                 }
                 Err(refusal) => return Err(refusal.into_error()),
             }

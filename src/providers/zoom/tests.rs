@@ -287,16 +287,23 @@ async fn a_meeting_that_goes_on_may_be_as_it_is_or_be_changed() {
     for takes_changes in [false, true] {
         let stage = Stage::build().await;
         stage.zoom.lock().manners.takes_changes_while_live = takes_changes;
+        let driver = stage.driver();
         let mut wish = wish(|_, _| {});
-        let room = stage.driver().create(&wish).await.unwrap().room;
+        let room = driver.create(&wish).await.unwrap().room;
         stage.zoom.enter(&room.id, 2);
-        wish.ends_at += TimeDelta::minutes(10);
-        let done = stage.driver().update(&room.id, &wish).await.expect("a refusal is no error");
-        let expected: &[&str] = if takes_changes { &[] } else { &["duration"] };
-        assert_eq!(
-            (done.differs.as_slice(), done.room.id),
-            (&expected.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>()[..], room.id)
-        );
+        for extension in 0..3 {
+            wish.ends_at += TimeDelta::minutes(10);
+            let done = driver.update(&room.id, &wish).await.expect("a refusal is no error");
+            assert_eq!((done.differs, done.is_written), (Vec::new(), takes_changes || extension == 0));
+        }
+        let patches = stage.requests().iter().filter(|line| line.starts_with("PATCH")).count();
+        assert_eq!(patches, if takes_changes { 3 } else { 1 }, "what was refused is not asked again");
+        wish.title = "Another".to_owned();
+        let done = driver.update(&room.id, &wish).await.unwrap();
+        assert_eq!(done.differs.is_empty(), takes_changes, "another title is worth a word");
+        stage.zoom.lock().meetings.values_mut().for_each(|meeting| meeting.people = 0);
+        assert!(driver.update(&room.id, &wish).await.unwrap().differs.is_empty());
+        assert_eq!(stage.zoom.lock().meetings.values().next().unwrap().fields["duration"], 60);
     }
 }
 
