@@ -1,8 +1,9 @@
 //! One provider's grant: a token that is valid, by as few refreshes as there can be.
 
 use super::file_lock::FileLock;
+use super::held::{Held, Want};
 use super::key::KeyError;
-use super::life::{self, LEAST_LIFE, YOUNG};
+use super::life::{self, YOUNG};
 use super::refresh::Probe;
 use super::store::{Entry, Row, TokenStore, TokenStoreError, Tokens};
 use super::{AccessToken, Grant, OAuthClient, TokenError, TokenSource};
@@ -68,60 +69,11 @@ struct Memory {
     trouble: Option<TokenError>,
 }
 
-/// A token that the store has, with its end on the boot clock, which nobody can set.
-#[derive(Clone)]
-struct Held {
-    token: AccessToken,
-    expires_at_boot: Duration,
-    life: Duration,
-    issued_at: DateTime<Utc>,
-    is_refused: bool,
-    is_unsettled: bool,
-}
-
-/// What a token must be like.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Want {
-    /// It lives at least so much longer, where that is more than a token's usual margin.
-    life: Duration,
-    /// How long it lives does not matter, nor whether it still does: it is about the grant.
-    is_any_life: bool,
-    /// It is a later one.
-    refused: Option<u64>,
-    /// It was issued later than this.
-    issued_after: Option<DateTime<Utc>>,
-    /// No refresh is left over whose outcome nobody knows.
-    is_settled: bool,
-}
-
 /// What the store says about what is wanted.
 enum Look {
     Ready(AccessToken),
     /// A refresh is due, from this; `None`: there is nothing to begin from, and nothing is needed.
     Due(Option<Box<(Row, Tokens)>>),
-}
-
-impl Held {
-    fn remaining(&self, boot: Duration) -> Duration {
-        self.expires_at_boot.saturating_sub(boot)
-    }
-
-    fn meets(&self, want: Want, boot: Duration) -> bool {
-        // More than two thirds cannot be asked for: the next token would be due at once, too.
-        let needed = life::margin(self.life).max(want.life.min(self.life / 3 * 2));
-        let is_usable = self.remaining(boot) > needed && !self.is_refused;
-        (is_usable || want.is_any_life)
-            && want.refused.is_none_or(|refused| self.token.generation > refused)
-            && want.issued_after.is_none_or(|after| self.issued_at > after)
-            && !(want.is_settled && self.is_unsettled)
-    }
-
-    /// It can be used, though another one would be better.
-    fn will_do(&self, want: Want, boot: Duration) -> bool {
-        self.remaining(boot) >= LEAST_LIFE
-            && !self.is_refused
-            && want.refused.is_none_or(|refused| self.token.generation > refused)
-    }
 }
 
 impl std::fmt::Debug for Account {

@@ -48,6 +48,7 @@ mod account;
 mod accounts;
 mod client;
 mod file_lock;
+mod held;
 mod keeper;
 mod key;
 mod life;

@@ -306,6 +306,7 @@ log_events! {
 
     /// A webhook that says it is this provider's was refused. Told once an hour at most.
     WARN WebhookRefused = "webhook.refused" { provider: &'a str, error: &'a str }
+
     /// The account's access token was refreshed.
     DEBUG AccountRefreshed = "account.refreshed" { provider: &'a str, generation: u64, expires_at: Time }
     /// A refresh failed and is tried again; the token from before is used as long as it is valid.

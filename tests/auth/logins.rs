@@ -4,7 +4,7 @@ use crate::emulator::{Application, CODE_LIFE_S, Consent, OAuthServer};
 use crate::support::{Place, from_now, http, text};
 use serde_json::Value;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::process::{Child, ChildStdin, ChildStdout, ExitStatus, Stdio};
+use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, ExitStatus, Stdio};
 use std::sync::Arc;
 
 const CLIENT_ID: &str = "client-1";
@@ -50,7 +50,8 @@ impl World {
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut url = String::new();
         stdout.read_line(&mut url).unwrap();
-        Login { child, stdin, stdout, url: url.trim().to_owned() }
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        Login { child, stdin, stdout, stderr, told: String::new(), url: url.trim().to_owned() }
     }
 
     /// Logs in by a pasted answer.
@@ -73,6 +74,8 @@ pub(crate) struct Login {
     child: Child,
     stdin: Option<ChildStdin>,
     stdout: BufReader<ChildStdout>,
+    stderr: BufReader<ChildStderr>,
+    told: String,
     /// What a person is to open.
     pub(crate) url: String,
 }
@@ -80,6 +83,13 @@ pub(crate) struct Login {
 impl Login {
     pub(crate) fn paste(&mut self, line: &str) {
         writeln!(self.stdin.as_mut().unwrap(), "{line}").unwrap();
+    }
+
+    /// Waits until it has told people something with `words` in it.
+    fn wait_until_told(&mut self, words: &str) {
+        while !self.told.contains(words) {
+            assert!(self.stderr.read_line(&mut self.told).unwrap() > 0, "{}", self.told);
+        }
     }
 
     /// Nothing more is pasted; its exit status, and what it said on both streams.
@@ -92,8 +102,8 @@ impl Login {
     fn ends_by_itself(mut self) -> (ExitStatus, String, String) {
         let mut said = String::new();
         self.stdout.read_to_string(&mut said).unwrap();
-        let output = self.child.wait_with_output().unwrap();
-        (output.status, said, text(&output.stderr))
+        self.stderr.read_to_string(&mut self.told).unwrap();
+        (self.child.wait().unwrap(), said, self.told)
     }
 }
 
@@ -164,10 +174,11 @@ fn an_answer_to_another_login_is_not_taken_from_either_side() {
         assert_eq!(http("GET", &path, "").0, status, "{path}");
     }
     login.paste(&foreign);
+    login.wait_until_told("belongs to another login");
     // It waits on, and takes its own.
     assert_eq!(http("GET", &own, "").0, 200);
     let (exit, _, told) = login.ends_by_itself();
-    assert!(exit.success() && told.contains("belongs to another login"), "{told}");
+    assert!(exit.success(), "{told}");
     let (exit, _, told) = other.end();
     assert!(!exit.success() && told.contains("no answer was pasted"), "{told}");
     assert_eq!(world.server.asked().len(), 1);
@@ -200,6 +211,10 @@ fn missing_scopes_are_named_and_the_exit_code_says_so() {
     assert!(told.contains("meeting:delete:meeting (or ") && told.contains("to delete a meeting"), "{told}");
     assert!(!told.contains("to create a meeting"), "{told}");
     assert_eq!(world.status()["missing_scopes"].as_array().unwrap().len(), 1);
+    let check = world.place.run(&["check"]);
+    let told = text(&check.stderr);
+    assert!(check.status.success() && told.contains("lack the scope meeting:delete:meeting"), "{told}");
+    assert!(told.contains("convened login acme"), "{told}");
     let shown = text(&world.place.run(&["login", "--status"]).stdout);
     assert!(
         shown.contains("1 missing") && shown.contains("acme: missing scope: meeting:delete:meeting"),
@@ -259,6 +274,41 @@ fn a_running_daemon_tells_of_what_is_missing_and_takes_a_login_up_by_itself() {
     let pid = daemon.pid();
     daemon.signal("TERM");
     assert!(daemon.end().0.success(), "{pid}");
+}
+
+#[test]
+fn two_accounts_on_one_application_are_warned_of() {
+    let world = World::new(SECRET);
+    let schedule = std::fs::read_to_string(world.place.config()).unwrap();
+    let account = schedule.split_once("[providers.acme]\n").unwrap().1.split_once("[[meetings]]").unwrap().0;
+    let doubled = schedule.replace(
+        "[[meetings]]\n",
+        &format!("[providers.twin]\n{account}[[meetings]]\nprovider = \"acme\"\n"),
+    );
+    std::fs::write(world.place.config(), doubled).unwrap();
+    let told = text(&world.place.run(&["check"]).stderr);
+    assert!(told.contains("\"acme\" and \"twin\" have the same `client_id`"), "{told}");
+    let output = world.place.run(&["login"]);
+    assert_eq!(output.status.code(), Some(64));
+    assert!(text(&output.stderr).contains("which provider? One of acme, twin"));
+}
+
+#[test]
+fn what_a_login_by_root_leaves_is_the_daemons() {
+    use std::os::unix::fs::MetadataExt as _;
+    let world = World::new(SECRET);
+    std::fs::create_dir(world.place.state()).unwrap();
+    if std::os::unix::fs::chown(world.place.state(), Some(61_234), Some(61_235)).is_err() {
+        // Not root: whoever logs in is the daemon's user.
+        return;
+    }
+    world.log_in();
+    world.log_in();
+    for file in std::fs::read_dir(world.place.state()).unwrap().map(Result::unwrap) {
+        let owner = file.metadata().unwrap();
+        assert_eq!((owner.uid(), owner.gid()), (61_234, 61_235), "{:?}", file.path());
+        assert_eq!(owner.mode() & 0o777, 0o600, "{:?}", file.path());
+    }
 }
 
 #[test]

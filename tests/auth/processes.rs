@@ -135,9 +135,18 @@ fn kill(mut child: Child) {
 fn processes_that_need_a_token_at_the_same_time_make_one_request() {
     let place = Place::new();
     place.server.then(Fault::Hold);
-    let children: Vec<Child> = (0..4).map(|_| place.start()).collect();
+    let mut children: Vec<Child> = (0..4).map(|_| place.start()).collect();
     // While that one is under way, the others come to wait.
     place.server.wait_for_held(1);
+    let waits = |child: &mut Child| {
+        assert!(child.try_wait().unwrap().is_none(), "it waits for the one that is under way");
+        let open = std::fs::read_dir(format!("/proc/{}/fd", child.id())).unwrap().flatten();
+        open.filter_map(|file| std::fs::read_link(file.path()).ok())
+            .any(|path| path.ends_with("token-acme.lock"))
+    };
+    while !children.iter_mut().all(waits) {
+        std::thread::yield_now();
+    }
     place.server.release();
     let generations = children.into_iter().map(|child| generation(&child.wait_with_output().unwrap()));
     assert_eq!(generations.collect::<Vec<_>>(), [2, 2, 2, 2]);

@@ -94,6 +94,13 @@ fn credentials_need_no_key_of_yesterday() {
 }
 
 #[test]
+fn a_commit_outlives_a_power_cut_and_what_was_deleted_is_overwritten() {
+    let store = World::new().store();
+    let pragmas = ["synchronous", "journal_mode", "secure_delete"].map(|name| store.pragma(name));
+    assert_eq!(pragmas, ["Integer(2)", "Text(\"wal\")", "Integer(1)"]);
+}
+
+#[test]
 fn the_file_is_for_its_owner_alone_and_becomes_so_again() {
     let world = World::new();
     let path = world.path().join("tokens.sqlite");

@@ -108,8 +108,9 @@ fn a_caller_who_gives_up_takes_no_answer_with_him() {
         tokio::select! {
             biased;
             _ = &mut call => panic!("it is not that fast"),
-            () = life.clock.sleep(Duration::from_millis(10)) => {}
+            () = life.clock.sleep(Duration::from_millis(75)) => {}
         }
+        assert_eq!(world.server.asked().len(), 1, "the answer is on its way");
         drop(call);
         pass(&life, 1).await;
         assert_eq!(life.account.access_token().await.unwrap().generation, 2);

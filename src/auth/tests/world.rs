@@ -97,7 +97,7 @@ impl Transport for Wire {
     ) -> BoxFuture<'_, Result<http::Response<Bytes>, TransportError>> {
         Box::pin(async move {
             self.crash_at(Where::Sending).await;
-            // Long enough for others to come in between.
+            // Long enough for others to come in between, both ways.
             self.clock.sleep(Duration::from_millis(50)).await;
             let now = self.clock.began_ms / 1000 + i64::try_from(self.clock.boot().as_secs()).unwrap();
             self.server.set_now(now);
@@ -110,6 +110,7 @@ impl Transport for Wire {
             let reply =
                 self.server.handle(request.method().as_str(), target, &headers, request.body()).unwrap();
             self.crash_at(Where::Replied).await;
+            self.clock.sleep(Duration::from_millis(50)).await;
             match reply {
                 Reply::NotSent => Err(TransportError::NotSent("connection refused".to_owned())),
                 Reply::Lost => Err(TransportError::AnswerLost("connection reset".to_owned())),

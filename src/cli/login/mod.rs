@@ -1,7 +1,7 @@
 //! `convened login`.
 
 mod answer;
-mod status;
+pub(super) mod status;
 
 use super::{ConfigArg, exit, show_problems, times};
 use crate::auth::login::{self, Attempt, LoggedIn, LoginError};
@@ -33,7 +33,7 @@ pub(super) struct Login {
     /// The daemon's state folder, where it is not where the schedule file or the environment says
     #[arg(long, value_name = "FOLDER")]
     state_dir: Option<PathBuf>,
-    /// Where the service leads the browser, exactly as it is registered there. One on this machine (http, 127.0.0.1, [::1] or
+    /// Where the service leads the browser, exactly as it is registered there. One on this machine (http, 127.0.0.1, ::1 or
     /// localhost) is listened on; port 0 takes a free one, for services that allow that
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8687/callback")]
     redirect_url: String,

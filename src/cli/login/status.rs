@@ -152,6 +152,65 @@ impl Shown {
     }
 }
 
+/// What `check` says of the accounts of the schedule, each with what to do. What is stored is said where this machine has a
+/// token store that this user can read: elsewhere nobody knows.
+pub(in crate::cli) fn problems(folder: Option<&Path>, config: &Config) -> Vec<(String, String)> {
+    let applications = config.providers.values().filter_map(oauth::application_of);
+    let clients: Vec<OAuthClient> = applications.map(|found| found.client).collect();
+    let mut problems = rivals(&clients);
+    let store = folder.and_then(|folder| TokenStore::open_read_only(folder, Arc::new(SystemEntropy)).ok()?);
+    let Some(entries) = store.and_then(|store| store.entries().ok()) else { return problems };
+    for client in clients {
+        let name = client.provider.clone();
+        let entry = entries.iter().find(|entry| entry.name == name).cloned();
+        let shown = Shown { name: name.clone(), client: Some(client), entry };
+        let login = format!("run `convened login {name}`");
+        match shown.state() {
+            "not-logged-in" => {
+                problems.push((format!("nobody has logged in to provider \"{name}\" yet"), login.clone()));
+            }
+            "dead" => {
+                let cause = shown.entry.as_ref().and_then(|entry| entry.dead.as_ref());
+                let cause = cause.map(|dead| dead.cause.as_str()).unwrap_or_default();
+                let message = format!("the grant of provider \"{name}\" is dead: {}", escape(cause));
+                problems.push((message, login.clone()));
+            }
+            "other-application" => {
+                let message =
+                    format!("the tokens of provider \"{name}\" were given to another `client_id` or `grant`");
+                problems.push((message, login.clone()));
+            }
+            _ => {}
+        }
+        for need in shown.missing() {
+            let help = format!("add it to the application at the service, then {login}");
+            problems
+                .push((format!("the tokens of provider \"{name}\" lack the scope {}", escape(&need)), help));
+        }
+    }
+    problems
+}
+
+/// Providers on one application: a service keeps one grant for each user and application.
+fn rivals(clients: &[OAuthClient]) -> Vec<(String, String)> {
+    let mut problems = Vec::new();
+    for (n, client) in clients.iter().enumerate() {
+        let before = clients.iter().take(n).find(|before| {
+            before.client_id == client.client_id
+                && before.grant == client.grant
+                && before.auth_url == client.auth_url
+        });
+        if let Some(before) = before {
+            let (one, other) = (&before.provider, &client.provider);
+            problems.push((
+                format!("providers \"{one}\" and \"{other}\" have the same `client_id`: the tokens of one put an end to the other's"),
+                "register an application for each, unless they are of different users".to_owned(),
+            ));
+        }
+    }
+    problems
+}
+
 /// Shows every account of the schedule and of the store.
 pub(super) fn show(
     folder: &Path,

@@ -21,8 +21,8 @@ pub(crate) mod emulator;
 #[cfg(test)]
 mod tests;
 
+pub use self::presence::Presence;
 pub use self::scopes::scopes_needed;
-pub use presence::Presence;
 
 use self::answer::{Refusal, Verb, id_of, understand};
 use self::presence::Thought;

@@ -1,10 +1,16 @@
 //! The token store: a SQLite file of its own, which the daemon and `convened login` use at the same time.
 
+mod entry;
+mod error;
+
+pub use entry::{Dead, Entry, Intent};
+pub use error::TokenStoreError;
+
 use super::file_lock::open_private;
 use super::key::{KeyError, Label, TokenKey};
 use super::scopes;
 use crate::seams::Entropy;
-use crate::sqlite_file::{OpenError, Schema, describe};
+use crate::sqlite_file::{OpenError, Schema};
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Row as SqlRow, TransactionBehavior, params};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -16,66 +22,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The letters `cnvt`.
 const SCHEMA: Schema =
-    Schema { application_id: 0x636e_7674, migrations: &[include_str!("schema/0001_initial.sql")] };
+    Schema { application_id: 0x636e_7674, migrations: &[include_str!("../schema/0001_initial.sql")] };
 const NAMES: &str = "name, grant_type, client_id, generation, key_id, access_token, refresh_token, previous_token, \
     scopes, issued_at_ms, expires_at_ms, logged_in_at_ms, is_refused, intent_at_ms, uncertain_since_ms, failures, \
     retry_at_ms, last_error, dead_since_ms, dead_cause";
 const ACCESS: &str = "access";
 const REFRESH: &str = "refresh";
 const PREVIOUS: &str = "previous";
-
-/// Everything about an account but its tokens.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
-    /// The provider's name.
-    pub name: String,
-    /// `refresh_token` or `account_credentials`.
-    pub grant_type: String,
-    /// The application that the grant was given to.
-    pub client_id: String,
-    /// Which pair of tokens this is: grows with each refresh and each login.
-    pub generation: u64,
-    /// The tokens are encrypted.
-    pub is_sealed: bool,
-    /// What they allow, as the service said; empty where it did not.
-    pub scopes: BTreeSet<String>,
-    /// When the pair was issued: the last refresh or login.
-    pub issued_at: DateTime<Utc>,
-    /// When the access token expires.
-    pub expires_at: DateTime<Utc>,
-    /// When somebody last logged in.
-    pub logged_in_at: Option<DateTime<Utc>>,
-    /// A service answered 401 to the access token.
-    pub is_refused: bool,
-    /// A refresh that is under way, or of which nobody knows what it did.
-    pub intent: Option<Intent>,
-    /// Refreshes that failed in a row.
-    pub failures: u32,
-    /// No refresh before.
-    pub retry_at: Option<DateTime<Utc>>,
-    /// How the last one failed.
-    pub last_error: Option<String>,
-    /// The grant is dead.
-    pub dead: Option<Dead>,
-}
-
-/// A refresh that was begun and has not succeeded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Intent {
-    /// Since when.
-    pub since: DateTime<Utc>,
-    /// It is under way; or the process died, if nobody holds the account's lock.
-    pub is_open: bool,
-}
-
-/// That a grant is dead.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Dead {
-    /// Since when.
-    pub since: DateTime<Utc>,
-    /// Why.
-    pub cause: String,
-}
 
 /// An account with its tokens, as they are stored.
 #[derive(Debug)]
@@ -104,83 +57,6 @@ pub(super) struct NewPair {
     pub(super) issued_at: DateTime<Utc>,
     pub(super) expires_at: DateTime<Utc>,
 }
-
-/// Why the token store could not do what it was asked. It has changed nothing then.
-#[derive(Debug)]
-pub enum TokenStoreError {
-    /// The database said no: disk full, read only, locked, damaged.
-    Database {
-        /// The database file.
-        path: PathBuf,
-        /// What SQLite said.
-        source: rusqlite::Error,
-    },
-    /// The file cannot be made or its permissions cannot be set.
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The file was written by a newer version of the program.
-    TooNew {
-        /// The database file.
-        path: PathBuf,
-        /// Its schema version.
-        found: i64,
-        /// The newest that this program knows.
-        known: i64,
-    },
-    /// The file holds something else.
-    NotOurs {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The file is damaged; it was left as it is.
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// What SQLite found.
-        what: String,
-    },
-}
-
-impl TokenStoreError {
-    /// It may work in a moment, without anybody doing anything to the store: the disk is full, another program holds it.
-    pub fn may_pass(&self) -> bool {
-        matches!(self, Self::Database { source, .. } if crate::sqlite_file::may_pass(source))
-    }
-}
-
-impl std::fmt::Display for TokenStoreError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Database { path, source } => {
-                write!(f, "token store {}: {}", path.display(), describe(source))
-            }
-            Self::Io { path, source } => write!(f, "token store: cannot use {}: {source}", path.display()),
-            Self::TooNew { path, found, known } => write!(
-                f,
-                "token store {} was written by a newer convened (schema {found}, this one knows up to {known}): install \
-                 that version again",
-                path.display()
-            ),
-            Self::NotOurs { path } => write!(
-                f,
-                "{} is a database of another program: move it away, or set `state_dir` to another folder",
-                path.display()
-            ),
-            Self::Damaged { path, what } => write!(
-                f,
-                "token store {} is damaged ({what}): keep a copy of it; then put a backup in its place that is newer than \
-                 the last refresh, or move it away and run `convened login` for each account",
-                path.display()
-            ),
-        }
-    }
-}
-
-impl std::error::Error for TokenStoreError {}
 
 type Result<T, E = TokenStoreError> = std::result::Result<T, E>;
 
@@ -496,6 +372,13 @@ impl TokenStore {
         let connection = self.lock();
         let write = || connection.prepare_cached(sql)?.execute(parameters);
         write().map(|rows| rows > 0).map_err(database(&self.path))
+    }
+
+    #[cfg(test)]
+    pub(super) fn pragma(&self, name: &str) -> String {
+        let value: rusqlite::types::Value =
+            self.lock().query_row(&format!("PRAGMA {name}"), [], |row| row.get(0)).unwrap();
+        format!("{value:?}")
     }
 
     fn lock(&self) -> MutexGuard<'_, Connection> {
