@@ -99,10 +99,14 @@ impl Plan {
             write!(out, "{}", table(&planned))?;
         }
         out.flush()?;
-        let foreseen = crate::config::foresee(config, from, until);
-        let is_asked_for = |meeting: &str| self.meeting.as_ref().is_none_or(|id| id == meeting);
+        // Of the time that is asked for, what the file's own problems, which look up to the horizon, have not told.
+        let mut foreseen = crate::config::foresee(config, from, until);
+        foreseen.retain(|it| {
+            self.meeting.as_ref().is_none_or(|id| *id == it.meeting)
+                && loaded.diagnostics.iter().all(|told| told.message != it.message)
+        });
         let mut err = std::io::stderr().lock();
-        for foreseen in foreseen.iter().filter(|foreseen| is_asked_for(&foreseen.meeting)) {
+        for foreseen in &foreseen {
             writeln!(err, "warning: {}", escape(&foreseen.message))?;
             writeln!(err, "  = help: {}", foreseen.help)?;
         }

@@ -201,12 +201,8 @@ fn plan_names_what_a_host_will_run_into() {
         .unwrap();
     let output = place.run(&plan);
     let told = support::text(&output.stderr);
-    assert!(
-        told.starts_with(
-            "warning: host@example.com of provider \"acme\" can have 1 meeting at once: b starts"
-        ),
-        "{told}"
-    );
+    let clash = "host@example.com of provider \"acme\" can have 1 meeting at once: b starts";
+    assert_eq!(told.matches(clash).count(), 1, "{told}");
     assert_eq!(support::text(&output.stdout).lines().count(), 3, "and the plan is a plan");
     assert!(support::text(&place.run(&["check"]).stderr).contains("at once"));
 }
