@@ -174,6 +174,38 @@ impl State {
         }
     }
 
+    /// Everything of an occurrence but the words of its last error goes into the trace.
+    fn note_record(&mut self, record: &Record) {
+        let life = &record.occurrence;
+        let instants = [
+            record.wake_at,
+            Some(life.times.starts_at),
+            Some(life.times.ends_at),
+            life.asked_at,
+            life.looked_at,
+            life.look_at,
+            life.retry_at,
+            life.empty_since,
+            life.gone_since,
+        ];
+        let flags = [life.is_outdated, life.is_removed, life.is_close_sent, life.room.is_some()];
+        let flags =
+            flags.into_iter().fold(u64::from(life.attempts) << 8, |all, flag| all << 1 | u64::from(flag));
+        self.note(life.state.as_str(), record.seq.unsigned_abs());
+        self.note(life.reason.as_str(), flags);
+        self.note(
+            record.call.map_or("none", Call::as_str),
+            life.extended_by.num_milliseconds().unsigned_abs(),
+        );
+        self.note(
+            "generation",
+            u64::from(life.generation) << 32 | u64::from(life.occupancy.unwrap_or(u32::MAX)),
+        );
+        for at in instants {
+            self.note("at", at.map_or(u64::MAX, |at| at.timestamp_millis().unsigned_abs()));
+        }
+    }
+
     /// The schedule has it at these times.
     fn is_given(&self, record: &Record) -> bool {
         let times = record.occurrence.times;
@@ -231,9 +263,7 @@ impl State {
             close_delay: close_delay.or(before.as_ref().map(|before| before.close_delay)).unwrap_or(0),
             extend_most: extend_most.unwrap_or(before.as_ref().and_then(|before| before.extend_most)),
         };
-        if !changes.is_empty() {
-            self.note(life.state.as_str(), record.seq.unsigned_abs());
-        }
+        self.note_record(record);
         self.say(|| {
             let chain: Vec<String> =
                 changes.iter().map(|c| format!("{} -> {} {}", c.from, c.to, c.reason)).collect();

@@ -1,13 +1,14 @@
 //! Many runs: every fault at every point, random worlds, and the shrinking of what fails.
 
 use crate::figures::Figures;
-use crate::plan::Plan;
+use crate::plan::{ALIKE, Plan};
 use crate::run::{Outcome, run};
 use crate::scenarios::{NAMES, scenario};
 use crate::setup::Setup;
+use std::collections::HashMap;
 use std::process::ExitCode;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// One run, with everything that is asked for.
 pub(crate) fn one(setup: &Setup) -> ExitCode {
@@ -176,31 +177,77 @@ pub(crate) fn exhaustive(depth: u32, only: Option<&str>) -> ExitCode {
         let base = run(&setup);
         work.done(&setup, &base);
         let plans: Vec<Plan> = singles(&base, &Plan::default()).collect();
-        let next = AtomicU64::new(0);
-        std::thread::scope(|scope| {
-            for _ in 0..THREADS {
-                scope.spawn(|| {
-                    loop {
-                        let at = next.fetch_add(1, Ordering::Relaxed);
-                        let Some(plan) = plans.get(usize::try_from(at).unwrap()) else { return };
-                        let setup = Setup { plan: Some(plan.clone()), ..setup.clone() };
-                        let outcome = run(&setup);
-                        work.done(&setup, &outcome);
-                        if depth < 2 || outcome.violation.is_some() {
-                            continue;
-                        }
-                        for pair in singles(&outcome, plan) {
-                            let setup = Setup { plan: Some(pair), ..setup.clone() };
-                            let outcome = run(&setup);
-                            work.done(&setup, &outcome);
-                        }
-                    }
-                });
-            }
+        let outcomes = in_parallel(&plans, |plan| {
+            let setup = Setup { plan: Some(plan.clone()), ..setup.clone() };
+            let outcome = run(&setup);
+            work.done(&setup, &outcome);
+            outcome
         });
+        if depth >= 2 {
+            pairs(&work, &setup, plans.into_iter().zip(outcomes));
+        }
         println!("{name}: {} points, {} runs", base.points.len(), work.figures.lock().unwrap().runs - runs);
     }
     work.finish(if depth < 2 { "single faults" } else { "single faults and pairs" })
+}
+
+/// Every run with one fault, with every other fault after it.
+///
+/// Of runs with one fault that came out the same, to the last call, commit, time and field of a record, only the first is
+/// gone on with: what a second fault makes of one it makes of all. And of two faults that no driver can tell apart, the
+/// second one is the first (`ALIKE`; where a run with one of them does come out otherwise, that is a failure).
+fn pairs(work: &Work, setup: &Setup, singles_run: impl Iterator<Item = (Plan, Outcome)>) {
+    let mut traces: HashMap<u64, Plan> = HashMap::new();
+    let mut distinct = Vec::new();
+    for (plan, outcome) in singles_run.filter(|(_, outcome)| outcome.violation.is_none()) {
+        let (point, fault) = plan.faults.iter().next().map(|(point, fault)| (*point, *fault)).unwrap();
+        let is_alike = |known: &Plan| {
+            let (at, first) = known.faults.iter().next().unwrap();
+            *at == point && ALIKE.contains(&(*first, fault))
+        };
+        let is_second = ALIKE.iter().any(|(_, second)| *second == fault);
+        if is_second && !traces.get(&outcome.trace).is_some_and(is_alike) {
+            println!("{} at point {point} is not like what it should be like", fault.name());
+            work.failures.fetch_add(1, Ordering::Relaxed);
+        }
+        if !traces.contains_key(&outcome.trace) {
+            traces.insert(outcome.trace, plan.clone());
+            distinct.push((plan, outcome));
+        }
+    }
+    in_parallel(&distinct, |(plan, outcome)| {
+        let is_other = |pair: &Plan| {
+            let last = pair.faults.values().next_back();
+            ALIKE.iter().all(|(_, second)| Some(second) != last)
+        };
+        for pair in singles(outcome, plan).filter(is_other) {
+            let setup = Setup { plan: Some(pair), ..setup.clone() };
+            let outcome = run(&setup);
+            work.done(&setup, &outcome);
+        }
+    });
+}
+
+/// What `each` makes of all of `items`, in their order.
+fn in_parallel<T: Sync, R: Send>(items: &[T], each: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let next = AtomicUsize::new(0);
+    let mut done: Vec<(usize, R)> = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..THREADS)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut done = Vec::new();
+                    loop {
+                        let at = next.fetch_add(1, Ordering::Relaxed);
+                        let Some(item) = items.get(at) else { return done };
+                        done.push((at, each(item)));
+                    }
+                })
+            })
+            .collect();
+        workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect()
+    });
+    done.sort_by_key(|(at, _)| *at);
+    done.into_iter().map(|(_, result)| result).collect()
 }
 
 /// The plans with one more fault than `plan`, after all that it has, in the run that came of it.

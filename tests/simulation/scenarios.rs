@@ -122,8 +122,7 @@ pub(crate) fn scenario(name: &str, plan: Plan) -> Option<Setup> {
     }
     entries.extend([(0, meeting.clone()), (1, other.clone()), (2, other)]);
     if name == "two-under-a-limit" {
-        entries.insert(3, Entry { provider: Which::House, ..meeting.clone() });
-        entries.insert(4, meeting);
+        entries.insert(3, meeting);
     }
     let until = from + if name == "summer-time" { 8 * HOUR } else { 5 * HOUR };
     Some(Setup {

@@ -403,7 +403,6 @@ impl State {
         if let Some(fault) = fault {
             self.figures.faults += 1;
             self.struck.push((number, fault));
-            self.note("fault", number.into());
             self.say(|| format!("point {number}: {}", fault.name()));
         }
         (number, fault)
