@@ -57,7 +57,8 @@ impl State {
 
     /// Since when nothing has gone wrong; `None`: something is wrong now.
     fn calm_since(&self, key: Option<Key>) -> Option<Ms> {
-        let is_wrong = self.node.is_none() || self.pending.is_some() || self.wall_offset != 0;
+        let is_wrong =
+            self.node.is_none() || !self.has_schedule || self.pending.is_some() || self.wall_offset != 0;
         let of_key = key.and_then(|key| self.trouble_of.get(&key)).copied().unwrap_or(self.trouble);
         (!is_wrong).then_some(of_key.max(self.trouble))
     }
@@ -332,8 +333,14 @@ impl State {
             .and_then(|room| self.rooms.find(seen.which, room))
             .map(|index| self.rooms.all[index].clone());
         let closes_at = seen.ends_at + seen.extended + seen.close_delay;
-        let is_occupied =
-            room.as_ref().and_then(|room| room.occupied_since).is_some_and(|since| now - since > JUST_CAME);
+        // Who came after the look before, and is not seen by the last one, cannot be known of.
+        let look_every = self.planned_entry(seen.key).map_or(600, |entry| entry.look_every_s) * SECOND;
+        let is_occupied = room.as_ref().is_some_and(|room| {
+            room.occupied_since.is_some_and(|since| {
+                let was_seen = room.seen_at.is_some_and(|at| at >= since);
+                now - since > JUST_CAME && (was_seen || now - since > 2 * look_every + MINUTE)
+            })
+        });
         match (change.to, change.reason) {
             (Stage::Closing, Reason::Empty | Reason::CloseDelayOver | Reason::ExtensionUsedUp) => {
                 if now < closes_at - TOLERANCE {
@@ -345,6 +352,17 @@ impl State {
                 let has_more = seen.extend_most.is_some_and(|most| seen.extended < most);
                 if has_more && is_occupied && self.pending.is_none() {
                     self.violate(&format!("I4 {id} is closed with people in it and an extension left"));
+                }
+            }
+            (Stage::Closing, Reason::NoShow) => {
+                let no_show = self.planned_entry(seen.key).map(|entry| entry.no_show_min.map(|n| n * MINUTE));
+                let starts_at = record.occurrence.times.starts_at.timestamp_millis();
+                let has_come = is_occupied || room.is_some_and(|room| room.was_seen_occupied);
+                let is_early =
+                    no_show.is_some_and(|rule| rule.is_none_or(|rule| now < starts_at + rule - TOLERANCE));
+                seen.key.map(|key| self.ended_early.insert(key, ()));
+                if has_come || (is_early && self.pending.is_none()) {
+                    self.violate(&format!("I4 {id} is closed for nobody having come, early or wrongly"));
                 }
             }
             (Stage::Closing, Reason::Removed) => {
@@ -421,7 +439,7 @@ impl State {
         self.figures.checks += 1;
         let now = self.now();
         let Some((entry, start, end)) = self.expected.find(key) else { return };
-        if now >= end || self.ended_by_hand.contains_key(&key) {
+        if now >= end || self.ended_early.contains_key(&key) {
             return;
         }
         let create_at = start - entry.ahead_min * MINUTE;

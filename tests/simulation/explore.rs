@@ -5,7 +5,7 @@ use crate::plan::{ALIKE, Plan};
 use crate::run::{Outcome, run};
 use crate::scenarios::{NAMES, scenario};
 use crate::setup::Setup;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -197,21 +197,20 @@ pub(crate) fn exhaustive(depth: u32, only: Option<&str>) -> ExitCode {
 /// gone on with: what a second fault makes of one it makes of all. And of two faults that no driver can tell apart, the
 /// second one is the first (`ALIKE`; where a run with one of them does come out otherwise, that is a failure).
 fn pairs(work: &Work, setup: &Setup, singles_run: impl Iterator<Item = (Plan, Outcome)>) {
-    let mut traces: HashMap<u64, Plan> = HashMap::new();
+    let mut traces: HashSet<u64> = HashSet::new();
+    let mut trace_of: HashMap<(u32, &str), u64> = HashMap::new();
     let mut distinct = Vec::new();
     for (plan, outcome) in singles_run.filter(|(_, outcome)| outcome.violation.is_none()) {
         let (point, fault) = plan.faults.iter().next().map(|(point, fault)| (*point, *fault)).unwrap();
-        let is_alike = |known: &Plan| {
-            let (at, first) = known.faults.iter().next().unwrap();
-            *at == point && ALIKE.contains(&(*first, fault))
-        };
-        let is_second = ALIKE.iter().any(|(_, second)| *second == fault);
-        if is_second && !traces.get(&outcome.trace).is_some_and(is_alike) {
+        trace_of.insert((point, fault.name()), outcome.trace);
+        let first = ALIKE.iter().find(|(_, second)| *second == fault).map(|(first, _)| first.name());
+        if first
+            .is_some_and(|first| trace_of.get(&(point, first)).is_some_and(|trace| *trace != outcome.trace))
+        {
             println!("{} at point {point} is not like what it should be like", fault.name());
             work.failures.fetch_add(1, Ordering::Relaxed);
         }
-        if !traces.contains_key(&outcome.trace) {
-            traces.insert(outcome.trace, plan.clone());
+        if traces.insert(outcome.trace) {
             distinct.push((plan, outcome));
         }
     }
