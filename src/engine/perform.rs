@@ -8,7 +8,7 @@ use crate::seams::BoxFuture;
 use crate::seeded_bug::{Bug, is_on};
 use crate::store::{MeetingSpec, Record};
 use crate::transport::LONGEST_PAUSE;
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -154,13 +154,13 @@ impl Engine {
             (Some(provider), Some(spec)) => {
                 let limit = lane.map_or(super::NO_LIMITS.timeout, |lane| lane.limits.timeout);
                 let mut limit = limit.saturating_add(CALL_MARGIN);
-                let left = record.occurrence.last_close(&spec.policy) - self.clock.wall();
-                if call == Call::Announce {
+                let wish = Wish::of(&record, call, spec, self.clock.wall());
+                if let Wish::Announce { left, .. } = &wish {
                     // While it is under way nothing else is called: it must not stand in the way of the close.
-                    limit = limit.min((left / 2).to_std().unwrap_or_default());
+                    limit = limit.min((*left / 2).to_std().unwrap_or_default());
                 }
                 let limit = self.clock.sleep(limit);
-                Some(Leaving { wish: Wish::of(&record, call, spec, left), provider, limit, promise })
+                Some(Leaving { wish, provider, limit, promise })
             }
             _ => {
                 let error = format!("provider {:?} is not in the configuration", record.provider);
@@ -242,12 +242,16 @@ enum Wish {
     Look(String),
     Update(String, RoomRequest),
     Close(String),
-    Announce(String, String),
+    Announce {
+        room_id: String,
+        text: String,
+        /// The time up to the last close.
+        left: TimeDelta,
+    },
 }
 
 impl Wish {
-    /// `left` is the time up to the last close.
-    fn of(record: &Record, call: Call, spec: &MeetingSpec, left: TimeDelta) -> Self {
+    fn of(record: &Record, call: Call, spec: &MeetingSpec, wall: DateTime<Utc>) -> Self {
         let room_id = || record.occurrence.room.as_ref().map(|room| room.id.clone()).unwrap_or_default();
         match call {
             Call::Create => Self::Create(request(record, spec)),
@@ -255,7 +259,10 @@ impl Wish {
             Call::Look => Self::Look(room_id()),
             Call::Update => Self::Update(room_id(), request(record, spec)),
             Call::Close => Self::Close(room_id()),
-            Call::Announce => Self::Announce(room_id(), spec.policy.warn.text_for(left)),
+            Call::Announce => {
+                let left = record.occurrence.last_close(&spec.policy) - wall;
+                Self::Announce { room_id: room_id(), text: spec.policy.warn.text_for(left), left }
+            }
         }
     }
 
@@ -266,7 +273,9 @@ impl Wish {
             Self::Look(room_id) => Outcome::Look(provider.look(&room_id).await),
             Self::Update(room_id, request) => Outcome::Update(provider.update(&room_id, &request).await),
             Self::Close(room_id) => Outcome::Close(provider.close(&room_id).await),
-            Self::Announce(room_id, text) => Outcome::Announce(provider.announce(&room_id, &text).await),
+            Self::Announce { room_id, text, .. } => {
+                Outcome::Announce(provider.announce(&room_id, &text).await)
+            }
         }
     }
 }

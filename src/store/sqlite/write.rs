@@ -2,7 +2,7 @@
 
 use super::super::{Batch, HistoryEntry, Record, StoredMeeting, Update};
 use super::row::{COLUMNS, NAMES, ms};
-use rusqlite::{Connection, Statement, params};
+use rusqlite::{CachedStatement, Connection, Statement, params};
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
@@ -10,6 +10,11 @@ static INSERT: LazyLock<String> = LazyLock::new(|| {
     let places: Vec<String> = (2..=COLUMNS.len()).map(|n| format!("?{n}")).collect();
     format!("INSERT INTO occurrences ({NAMES}) VALUES (NULLIF(?1, 0), {})", places.join(", "))
 });
+
+/// Appends a line to the history of an occurrence, after the line `?2`, or after its newest one.
+const APPEND: &str =
+    "INSERT INTO history (occurrence, previous, at_ms, generation, from_state, to_state, reason, detail)
+     VALUES (?1, coalesce(?2, (SELECT last_entry FROM occurrences WHERE seq = ?1)), ?3, ?4, ?5, ?6, ?7, ?8)";
 
 /// The statements that were needed so far to change occurrences, by the columns that they name: a bit for each.
 #[derive(Debug, Default)]
@@ -36,43 +41,50 @@ impl Updates {
     }
 
     /// Writes what differs, and nothing else: SQLite writes every index of a column that is named.
-    fn write(&mut self, connection: &Connection, update: &Update) -> rusqlite::Result<()> {
-        let (before, after) = (&*update.before, &*update.after);
-        let columns = || COLUMNS.iter().enumerate().skip(1);
-        let mut named = columns()
-            .filter(|(_, column)| column.differs(before, after))
-            .fold(0, |named, (n, _)| named | 1 << n);
-        let last_entry = append(connection, after.seq, &update.history)?;
-        if last_entry.is_some() {
-            named |= Self::LAST_ENTRY;
+    fn write(&mut self, connection: &Connection, updates: &[Update]) -> rusqlite::Result<()> {
+        let mut history = connection.prepare_cached(APPEND)?;
+        // In a herd all change alike: a statement that was just used is not looked up again by its text.
+        let mut last: Option<(u64, CachedStatement<'_>)> = None;
+        for update in updates {
+            let (before, after) = (&*update.before, &*update.after);
+            let columns = || COLUMNS.iter().enumerate().skip(1);
+            let mut named = columns()
+                .filter(|(_, column)| column.differs(before, after))
+                .fold(0, |named, (n, _)| named | 1 << n);
+            let last_entry = append(&mut history, after.seq, &update.history)?;
+            if last_entry.is_some() {
+                named |= Self::LAST_ENTRY;
+            }
+            if named == 0 {
+                continue;
+            }
+            let mut statement = match last.take() {
+                Some((of, statement)) if of == named => statement,
+                _ => connection.prepare_cached(&self.sql(named))?,
+            };
+            statement.raw_bind_parameter(1, after.seq)?;
+            let mut place = 2;
+            for (_, column) in columns().filter(|(n, _)| named & (1 << n) != 0) {
+                statement.raw_bind_parameter(place, column.of(after))?;
+                place += 1;
+            }
+            if let Some(last_entry) = last_entry {
+                statement.raw_bind_parameter(place, last_entry)?;
+            }
+            if statement.raw_execute()? != 1 {
+                // It is not there any more: what was stepped is not what the store holds.
+                return Err(rusqlite::Error::QueryReturnedNoRows);
+            }
+            last = Some((named, statement));
         }
-        if named == 0 {
-            return Ok(());
-        }
-        let mut statement = connection.prepare_cached(&self.sql(named))?;
-        statement.raw_bind_parameter(1, after.seq)?;
-        let mut place = 2;
-        for (_, column) in columns().filter(|(n, _)| named & (1 << n) != 0) {
-            statement.raw_bind_parameter(place, column.of(after))?;
-            place += 1;
-        }
-        if let Some(last_entry) = last_entry {
-            statement.raw_bind_parameter(place, last_entry)?;
-        }
-        match statement.raw_execute()? {
-            1 => Ok(()),
-            // It is not there any more: what was stepped is not what the store holds.
-            _ => Err(rusqlite::Error::QueryReturnedNoRows),
-        }
+        Ok(())
     }
 }
 
 /// Writes everything in `batch`, within the transaction that is open.
 pub(super) fn write(connection: &Connection, batch: &Batch, updates: &mut Updates) -> rusqlite::Result<()> {
     write_meetings(connection, &batch.meetings)?;
-    for update in &batch.updates {
-        updates.write(connection, update)?;
-    }
+    updates.write(connection, &batch.updates)?;
     // After the updates: a new record may take over the room of one that has just let it go.
     insert(connection, &batch.inserts)?;
     for (key, value) in &batch.meta {
@@ -126,14 +138,14 @@ fn bind(statement: &mut Statement<'_>, record: &Record) -> rusqlite::Result<()> 
     COLUMNS.iter().zip(1..).try_for_each(|(column, n)| statement.raw_bind_parameter(n, column.of(record)))
 }
 
-/// Appends lines to the history of an occurrence. Returns the number of the last one.
-fn append(connection: &Connection, seq: i64, history: &[HistoryEntry]) -> rusqlite::Result<Option<i64>> {
+/// Appends lines to the history of an occurrence, by [`APPEND`]. Returns the number of the last one.
+fn append(
+    statement: &mut Statement<'_>,
+    seq: i64,
+    history: &[HistoryEntry],
+) -> rusqlite::Result<Option<i64>> {
     let mut last = None;
     for entry in history {
-        let mut statement = connection.prepare_cached(
-            "INSERT INTO history (occurrence, previous, at_ms, generation, from_state, to_state, reason, detail)
-             VALUES (?1, coalesce(?2, (SELECT last_entry FROM occurrences WHERE seq = ?1)), ?3, ?4, ?5, ?6, ?7, ?8)",
-        )?;
         let (from, to, reason) =
             (entry.change.from.as_str(), entry.change.to.as_str(), entry.change.reason.as_str());
         let values = params![seq, last, ms(entry.at), entry.generation, from, to, reason, entry.detail];
