@@ -68,7 +68,7 @@ pub(crate) fn reproduce(setup: &Setup, plan: &Plan) -> String {
         Some(name) => format!("--scenario {name}"),
         None => format!("--seed {}", setup.seed),
     };
-    format!("cargo test --release --test simulation -- {which} --plan \"{plan}\" --loud")
+    format!("cargo test --profile simulation --test simulation -- {which} --plan \"{plan}\" --loud")
 }
 
 /// The name of the invariant that a violation speaks of.
