@@ -59,8 +59,9 @@ impl Clock for SystemClock {
     }
 
     fn boot_id(&self) -> Option<String> {
-        let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
-        Some(id.trim().to_owned()).filter(|id| !id.is_empty())
+        let kernel = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok();
+        // The hardened unit hides that file, and says it by this variable.
+        plain_boot_id(kernel).or_else(|| plain_boot_id(std::env::var("BOOT_ID").ok()))
     }
 
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
@@ -92,6 +93,12 @@ impl Clock for SystemClock {
     }
 }
 
+/// The 32 digits, which some write with dashes; `None` for anything else.
+fn plain_boot_id(text: Option<String>) -> Option<String> {
+    let digits: String = text?.trim().chars().filter(|c| *c != '-').collect();
+    (digits.len() == 32 && digits.chars().all(|c| c.is_ascii_hexdigit())).then_some(digits)
+}
+
 /// Becomes readable when the wall clock shows `at`, and when it is set.
 #[expect(
     deprecated,
@@ -108,6 +115,19 @@ fn alarm(at: DateTime<Utc>) -> std::io::Result<AsyncFd<OwnedFd>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_boot_is_told_by_its_id_however_that_is_written() {
+        let boot_id = |text: &str| plain_boot_id(Some(text.to_owned()));
+        let id = "0f6d1c2ab7e84d2f9c3a5b6e7d8f9a0b";
+        assert_eq!(boot_id("0f6d1c2a-b7e8-4d2f-9c3a-5b6e7d8f9a0b\n").as_deref(), Some(id));
+        assert_eq!(boot_id(id).as_deref(), Some(id));
+        for nothing in ["", "%b", "0f6d", "zf6d1c2ab7e84d2f9c3a5b6e7d8f9a0b"] {
+            assert_eq!(boot_id(nothing), None, "{nothing}");
+        }
+        assert_eq!(plain_boot_id(None), None);
+        assert_eq!(SystemClock.boot_id(), SystemClock.boot_id());
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_wait_is_bounded_whatever_the_wall_clock_shows() {

@@ -235,6 +235,19 @@ fn a_store_is_durable_and_can_be_read_beside_a_daemon() {
 }
 
 #[test]
+fn a_store_in_a_file_is_never_cleared() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = SqliteStore::open(folder.path()).unwrap();
+    assert!(matches!(store.clear(), Err(StoreError::NotAStore { .. })));
+    let mut store = SqliteStore::in_memory().unwrap();
+    let note = |store: &mut SqliteStore| store.meta("problem").unwrap();
+    store.commit(&Batch { meta: vec![("problem", Some("x".to_owned()))], ..Batch::default() }).unwrap();
+    assert!(note(&mut store).is_some());
+    store.clear().unwrap();
+    assert_eq!(note(&mut store), None);
+}
+
+#[test]
 fn a_commit_waits_for_the_disk() {
     let folder = tempfile::tempdir().unwrap();
     let store = SqliteStore::open(folder.path()).unwrap();

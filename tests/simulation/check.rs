@@ -57,7 +57,8 @@ impl State {
 
     /// Since when nothing has gone wrong; `None`: something is wrong now.
     fn calm_since(&self, key: Option<Key>) -> Option<Ms> {
-        let is_wrong = self.node.is_none() || self.pending.is_some() || self.wall_offset != 0;
+        let is_wrong =
+            self.node.is_none() || !self.has_schedule || self.pending.is_some() || self.wall_offset != 0;
         let of_key = key.and_then(|key| self.trouble_of.get(&key)).copied().unwrap_or(self.trouble);
         (!is_wrong).then_some(of_key.max(self.trouble))
     }
@@ -174,6 +175,38 @@ impl State {
         }
     }
 
+    /// Everything of an occurrence but the words of its last error goes into the trace.
+    fn note_record(&mut self, record: &Record) {
+        let life = &record.occurrence;
+        let instants = [
+            record.wake_at,
+            Some(life.times.starts_at),
+            Some(life.times.ends_at),
+            life.asked_at,
+            life.looked_at,
+            life.look_at,
+            life.retry_at,
+            life.empty_since,
+            life.gone_since,
+        ];
+        let flags = [life.is_outdated, life.is_removed, life.is_close_sent, life.room.is_some()];
+        let flags =
+            flags.into_iter().fold(u64::from(life.attempts) << 8, |all, flag| all << 1 | u64::from(flag));
+        self.note(life.state.as_str(), record.seq.unsigned_abs());
+        self.note(life.reason.as_str(), flags);
+        self.note(
+            record.call.map_or("none", Call::as_str),
+            life.extended_by.num_milliseconds().unsigned_abs(),
+        );
+        self.note(
+            "generation",
+            u64::from(life.generation) << 32 | u64::from(life.occupancy.unwrap_or(u32::MAX)),
+        );
+        for at in instants {
+            self.note("at", at.map_or(u64::MAX, |at| at.timestamp_millis().unsigned_abs()));
+        }
+    }
+
     /// The schedule has it at these times.
     fn is_given(&self, record: &Record) -> bool {
         let times = record.occurrence.times;
@@ -231,9 +264,7 @@ impl State {
             close_delay: close_delay.or(before.as_ref().map(|before| before.close_delay)).unwrap_or(0),
             extend_most: extend_most.unwrap_or(before.as_ref().and_then(|before| before.extend_most)),
         };
-        if !changes.is_empty() {
-            self.note(life.state.as_str(), record.seq.unsigned_abs());
-        }
+        self.note_record(record);
         self.say(|| {
             let chain: Vec<String> =
                 changes.iter().map(|c| format!("{} -> {} {}", c.from, c.to, c.reason)).collect();
@@ -302,8 +333,14 @@ impl State {
             .and_then(|room| self.rooms.find(seen.which, room))
             .map(|index| self.rooms.all[index].clone());
         let closes_at = seen.ends_at + seen.extended + seen.close_delay;
-        let is_occupied =
-            room.as_ref().and_then(|room| room.occupied_since).is_some_and(|since| now - since > JUST_CAME);
+        // Who came after the look before, and is not seen by the last one, cannot be known of.
+        let look_every = self.planned_entry(seen.key).map_or(600, |entry| entry.look_every_s) * SECOND;
+        let is_occupied = room.as_ref().is_some_and(|room| {
+            room.occupied_since.is_some_and(|since| {
+                let was_seen = room.seen_at.is_some_and(|at| at >= since);
+                now - since > JUST_CAME && (was_seen || now - since > 2 * look_every + MINUTE)
+            })
+        });
         match (change.to, change.reason) {
             (Stage::Closing, Reason::Empty | Reason::CloseDelayOver | Reason::ExtensionUsedUp) => {
                 if now < closes_at - TOLERANCE {
@@ -315,6 +352,17 @@ impl State {
                 let has_more = seen.extend_most.is_some_and(|most| seen.extended < most);
                 if has_more && is_occupied && self.pending.is_none() {
                     self.violate(&format!("I4 {id} is closed with people in it and an extension left"));
+                }
+            }
+            (Stage::Closing, Reason::NoShow) => {
+                let no_show = self.planned_entry(seen.key).map(|entry| entry.no_show_min.map(|n| n * MINUTE));
+                let starts_at = record.occurrence.times.starts_at.timestamp_millis();
+                let has_come = is_occupied || room.is_some_and(|room| room.was_seen_occupied);
+                let is_early =
+                    no_show.is_some_and(|rule| rule.is_none_or(|rule| now < starts_at + rule - TOLERANCE));
+                seen.key.map(|key| self.ended_early.insert(key, ()));
+                if has_come || (is_early && self.pending.is_none()) {
+                    self.violate(&format!("I4 {id} is closed for nobody having come, early or wrongly"));
                 }
             }
             (Stage::Closing, Reason::Removed) => {
@@ -391,7 +439,7 @@ impl State {
         self.figures.checks += 1;
         let now = self.now();
         let Some((entry, start, end)) = self.expected.find(key) else { return };
-        if now >= end || self.ended_by_hand.contains_key(&key) {
+        if now >= end || self.ended_early.contains_key(&key) {
             return;
         }
         let create_at = start - entry.ahead_min * MINUTE;

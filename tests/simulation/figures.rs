@@ -25,6 +25,15 @@ impl Figures {
         self.checks += other.checks;
     }
 
+    /// What there is of it in a minute of all cores, given the CPU time that it took.
+    pub(crate) fn a_minute(&self, cpu_s: f64) -> String {
+        let minutes = cpu_s.max(0.001) / 60.0 / crate::explore::THREADS as f64;
+        let [meetings, faults, crashes] =
+            [self.meetings, self.faults, self.crashes].map(|n| (n as f64 / minutes).round());
+        let years = self.years() / minutes;
+        format!("{years:.1} years, {meetings} meetings, {faults} faults, {crashes} crash-restarts")
+    }
+
     pub(crate) fn years(&self) -> f64 {
         self.simulated_ms as f64 / (365.25 * 86_400_000.0)
     }

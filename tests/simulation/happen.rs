@@ -118,7 +118,9 @@ impl State {
             }
             _ => {}
         }
+        let arrived = room.map(|room| (self.now(), self.rooms.all[room].people));
         if let Some(pending) = self.calls.get_mut(&id) {
+            pending.arrived = arrived;
             pending.outcome = Some(outcome);
         }
     }
@@ -130,6 +132,7 @@ impl State {
         let (reply, outcome) = (pending.reply.take(), pending.outcome.take());
         let (which, fault, node, pause) = (pending.ask.which, pending.fault, pending.node, pending.pause);
         let (seq, key, target) = (pending.seq, pending.key, pending.ask.target.clone());
+        let arrived = pending.arrived;
         let is_look = pending.ask.is(convened::lifecycle::Call::Look);
         if fault != Some(Fault::AppliedLate) {
             self.calls.remove(&id);
@@ -141,7 +144,12 @@ impl State {
                 None | Some(Fault::Slow | Fault::NoOccupancy | Fault::RoomDeleted | Fault::EndedByHand)
             );
         if let Some(room) = self.rooms.find(which, &target).filter(|_| is_look && is_true) {
-            self.rooms.all[room].was_lied_about = false;
+            let room = &mut self.rooms.all[room];
+            room.was_lied_about = false;
+            if let Some((at, people)) = arrived.filter(|_| fault != Some(Fault::NoOccupancy)) {
+                room.seen_at = Some(at);
+                room.was_seen_occupied |= people > 0;
+            }
         }
         if let Some(count) = seq.and_then(|seq| self.under_way.get_mut(&seq)) {
             *count = count.saturating_sub(1);
@@ -158,7 +166,7 @@ impl State {
             answer.headers_mut().insert(http::header::DATE, date.parse().unwrap());
         }
         match fault {
-            Some(Fault::LimitedUntil) => {
+            Some(Fault::LimitedUntil) if outcome.is_ok() => {
                 self.blocked[which as usize] = (now + pause, node, now);
                 self.naps_until = self.naps_until.max(now + pause + 10 * SECOND);
                 self.touch(now + pause);
@@ -261,7 +269,7 @@ impl State {
             return;
         }
         if let Some(key) = self.key_of(index) {
-            self.ended_by_hand.insert(key, ());
+            self.ended_early.insert(key, ());
             self.trouble_for(Some(key), self.now());
         }
         self.say(|| format!("a host ends {}", self.rooms.all[index].id));
@@ -396,6 +404,9 @@ impl State {
                     self.violate(&format!("I21 the schedule in force changes something: {applied:?}"));
                 }
                 self.pending = None;
+                if !std::mem::replace(&mut self.has_schedule, true) {
+                    self.touch(now);
+                }
                 if self.expected != pending {
                     self.expected = pending;
                     self.touch(now);

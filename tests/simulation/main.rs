@@ -1,12 +1,13 @@
 //! The simulated world: the daemon's engine, store and drivers, run for simulated years against providers, people, operators
 //! and a sky that misbehave, with every invariant checked at every step. `docs/reliability.md` says what is in it.
 //!
-//! Without arguments, as `cargo test` runs it: a slice of a few seconds. Else, best built with `--release`:
+//! Without arguments, as `cargo test` runs it: a slice of a few seconds. Else, best built with `--profile simulation`:
 //!
-//! - `--ci SECONDS`: everything that is run on every push, random worlds for so long;
+//! - `--ci SECONDS`: everything that is run on every push, random worlds for so long, and the seeded bugs where they are built in;
 //! - `--meetings N`: random worlds until N meetings took place; `--first-seed S`;
 //! - `--seed S [--plan P] [--loud]`, `--scenario NAME [--plan P] [--loud]`: one world, told line by line;
-//! - `--seeded-bugs`: puts known bugs into the daemon, one by one, and fails if one of them is not caught.
+//! - `--singles`, `--pairs` `[--only SCENARIO]`: every fault at every point, and every pair;
+//! - `--seeded-bugs [--only BUG]`: puts known bugs into the daemon, one by one, and fails if one of them is not caught.
 
 #![allow(
     clippy::unwrap_used,
@@ -84,6 +85,8 @@ fn main() -> ExitCode {
             explore::regressions(),
             explore::exhaustive(2, None),
             explore::random(first_seed, Some(seconds), None),
+            #[cfg(feature = "seeded-bugs")]
+            bugs::all(None),
         ];
         return if parts.iter().all(|part| *part == ExitCode::SUCCESS) {
             ExitCode::SUCCESS

@@ -124,6 +124,7 @@ impl State {
             fault,
             reply: Some(reply),
             outcome: None,
+            arrived: None,
             pause: self.draw(point, 1, 90) * SECOND,
         };
         self.calls.insert(id, pending);
@@ -163,6 +164,7 @@ impl State {
         self.node = None;
         self.commands = None;
         self.is_applying = false;
+        self.has_schedule = false;
         self.under_way.clear();
         self.sent = Default::default();
         self.touch(self.now());

@@ -126,6 +126,10 @@ impl Point {
     }
 }
 
+/// Faults that the drivers cannot tell apart: the second of each says to them what the first says, at the same time.
+pub(crate) const ALIKE: [(Fault, Fault); 2] =
+    [(Fault::Unavailable, Fault::Html), (Fault::AnswerLost, Fault::FalseFailure)];
+
 /// Which faults strike where, and what of the script is left out.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Plan {

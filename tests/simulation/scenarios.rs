@@ -7,7 +7,7 @@ use crate::timetable::{Entry, Limits, Timetable, When, Which};
 use chrono::NaiveDate;
 use std::collections::BTreeMap;
 
-pub(crate) const NAMES: [&str; 13] = [
+pub(crate) const NAMES: [&str; 14] = [
     "plain",
     "plain-without-ids",
     "extension",
@@ -20,6 +20,7 @@ pub(crate) const NAMES: [&str; 13] = [
     "ended-by-hand",
     "restored",
     "not-counted",
+    "nobody-comes",
     "summer-time",
 ];
 
@@ -38,6 +39,8 @@ fn entry(provider: Which) -> Entry {
         extend: None,
         is_closed_on_removal: false,
         look_every_s: 300,
+        no_show_min: None,
+        warns: false,
         title: 0,
     }
 }
@@ -68,6 +71,11 @@ pub(crate) fn scenario(name: &str, plan: Plan) -> Option<Setup> {
         "extension" => {
             people = 1_000_000;
             meeting.extend = Some((10, 20));
+            meeting.warns = true;
+        }
+        "nobody-comes" => {
+            meeting.no_show_min = Some(5);
+            meeting.duration_min = 15;
         }
         "moved-by-reload" => {
             let mut moved = meeting.clone();
@@ -122,8 +130,7 @@ pub(crate) fn scenario(name: &str, plan: Plan) -> Option<Setup> {
     }
     entries.extend([(0, meeting.clone()), (1, other.clone()), (2, other)]);
     if name == "two-under-a-limit" {
-        entries.insert(3, Entry { provider: Which::House, ..meeting.clone() });
-        entries.insert(4, meeting);
+        entries.insert(3, meeting);
     }
     let until = from + if name == "summer-time" { 8 * HOUR } else { 5 * HOUR };
     Some(Setup {

@@ -21,6 +21,9 @@ pub(crate) struct TrueRoom {
     pub(crate) opened_at: Ms,
     /// A search shows it from then on.
     visible_at: Ms,
+    /// When a look last got a true answer through to the daemon, and whether people were seen by one.
+    pub(crate) seen_at: Option<Ms>,
+    pub(crate) was_seen_occupied: bool,
     /// The last look at it was answered with a lie.
     pub(crate) was_lied_about: bool,
 }
@@ -61,6 +64,8 @@ impl Rooms {
             occupied_since: None,
             opened_at: now,
             visible_at: now + lag,
+            seen_at: None,
+            was_seen_occupied: false,
             was_lied_about: false,
         });
         self.open.insert(index);
@@ -221,6 +226,8 @@ pub(crate) fn pretend(rooms: &Rooms, ask: &Ask) -> Response<Bytes> {
         occupied_since: None,
         opened_at: 0,
         visible_at: 0,
+        seen_at: None,
+        was_seen_occupied: false,
         was_lied_about: false,
     });
     room.is_open &= ask.verb != Verb::Close;

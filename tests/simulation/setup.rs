@@ -132,6 +132,8 @@ pub(crate) fn draw_entry(rng: &mut Rng, today: NaiveDate, zone: Tz) -> Entry {
         extend: rng.chance(500_000).then(|| (step, step * rng.pick(&[1, 2, 3, 6]))),
         is_closed_on_removal: rng.chance(200_000),
         look_every_s: rng.pick(&[60, 300, 300, 300, 600]),
+        no_show_min: rng.chance(250_000).then(|| rng.pick(&[5, 10, 20])),
+        warns: rng.chance(250_000),
         title: 0,
     }
 }

@@ -72,6 +72,10 @@ pub(crate) struct Entry {
     pub(crate) extend: Option<(i64, i64)>,
     pub(crate) is_closed_on_removal: bool,
     pub(crate) look_every_s: i64,
+    /// Minutes after which a room to which nobody came is closed.
+    pub(crate) no_show_min: Option<i64>,
+    /// People are warned before the close.
+    pub(crate) warns: bool,
     /// Grows with every change of the title.
     pub(crate) title: u32,
 }
@@ -147,11 +151,13 @@ impl Entry {
             None => String::new(),
             Some((step, most)) => format!("extend = {{ step = \"{step}m\", max = \"{most}m\" }}\n"),
         };
+        let no_show = self.no_show_min.map_or(String::new(), |n| format!("no_show = \"{n}m\"\n"));
+        let warn = if self.warns { "warn = [\"5m\", \"1m\"]\n" } else { "" };
         let removed = if self.is_closed_on_removal { "on_removed = \"close\"\n" } else { "" };
         write!(
             text,
             "\n[[meetings]]\nid = \"m{id}\"\nprovider = \"{}\"\ntimezone = \"{}\"\nstart = {}\n{repeat}duration = \"{}m\"\n\
-             create_ahead = \"{}m\"\nclose_delay = \"{}m\"\n{extend}{removed}look_every = \"{}s\"\ntitle = \"Title {}\"\n",
+             create_ahead = \"{}m\"\nclose_delay = \"{}m\"\n{extend}{removed}{no_show}{warn}look_every = \"{}s\"\ntitle = \"Title {}\"\n",
             self.provider.name(),
             self.zone.name(),
             self.local(first).format("%Y-%m-%dT%H:%M:%S"),

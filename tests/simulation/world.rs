@@ -92,6 +92,8 @@ pub(crate) struct Pending {
     pub(crate) fault: Option<Fault>,
     pub(crate) reply: Option<oneshot::Sender<Reply>>,
     pub(crate) outcome: Option<Reply>,
+    /// When it reached its provider, and how many people were in the room then.
+    pub(crate) arrived: Option<(Ms, u32)>,
     /// The provider wants no call for so long.
     pub(crate) pause: Ms,
 }
@@ -140,6 +142,8 @@ pub(crate) struct State {
     pub(crate) version: u32,
     /// An instruction to the engine to apply a schedule is under way.
     pub(crate) is_applying: bool,
+    /// This life of the daemon has a schedule in force, and not only what the store knows.
+    pub(crate) has_schedule: bool,
     pub(crate) has_rescheduled: bool,
 
     pub(crate) rooms: Rooms,
@@ -163,7 +167,7 @@ pub(crate) struct State {
     pub(crate) seq_of_key: HashMap<Key, i64>,
     pub(crate) seq_of_room: HashMap<(usize, String), i64>,
     pub(crate) open_of_key: HashMap<Key, Vec<usize>>,
-    pub(crate) ended_by_hand: HashMap<Key, ()>,
+    pub(crate) ended_early: HashMap<Key, ()>,
     pub(crate) trouble_of: HashMap<Key, Ms>,
     /// The last thing that went wrong for all; may be in the future.
     pub(crate) trouble: Ms,
@@ -212,6 +216,7 @@ impl World {
             pending: None,
             version: 0,
             is_applying: false,
+            has_schedule: false,
             has_rescheduled: false,
             rooms: Rooms::default(),
             out_until: [0; 2],
@@ -230,7 +235,7 @@ impl World {
             seq_of_key: HashMap::new(),
             seq_of_room: HashMap::new(),
             open_of_key: HashMap::new(),
-            ended_by_hand: HashMap::new(),
+            ended_early: HashMap::new(),
             trouble_of: HashMap::new(),
             trouble: setup.from,
             under_way: HashMap::new(),
@@ -403,7 +408,6 @@ impl State {
         if let Some(fault) = fault {
             self.figures.faults += 1;
             self.struck.push((number, fault));
-            self.note("fault", number.into());
             self.say(|| format!("point {number}: {}", fault.name()));
         }
         (number, fault)
