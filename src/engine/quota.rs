@@ -4,12 +4,14 @@
 //! nothing is given back. Calls come in the order of urgency, so that the earliest starts draw first; a part is kept for
 //! meetings of the same day. What the provider counts besides (another program, a clock that differs) it says itself.
 
-use super::perform::Outcome;
-use crate::lifecycle::{Call, Failure, FailureKind, State};
+use super::perform::{Outcome, request};
+use super::turn::Turn;
+use super::{Engine, Reading};
+use crate::lifecycle::{self, Answer, Call, Event, Failure, FailureKind, Occurrence, State, Transition};
 use crate::log::{LogEvent, Time};
 use crate::providers::{DailyQuota, ProviderError};
 use crate::seams::Host;
-use crate::store::{QuotaUse, Record, Store, StoreError};
+use crate::store::{MeetingSpec, QuotaUse, Record, Store, StoreError};
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use std::collections::HashMap;
 
@@ -135,6 +137,77 @@ impl Quotas {
             Outcome::Close(Ok(())) | Outcome::Find(_) | Outcome::Look(_) | Outcome::Announce(_) => false,
         };
         (is_free && charge.cost > 0 && used > 0).then(|| self.set(charge, used.saturating_sub(charge.cost)))
+    }
+}
+
+/// A step, once its call has been charged for.
+pub(super) struct Charged {
+    pub(super) transition: Transition,
+    /// What the call draws on a quota.
+    pub(super) charge: Option<Charge>,
+    /// The quota is spent, and this is news: what is told instead of the event that was stepped.
+    pub(super) refusal: Option<Event>,
+}
+
+impl Engine {
+    /// Draws on the daily quota that a step's call costs, where it costs any. Where that is spent, the call is not made, and
+    /// the step goes on as if the provider had said so itself.
+    pub(super) fn charged(
+        &mut self,
+        turn: &mut Turn,
+        spec: &MeetingSpec,
+        from: &Record,
+        transition: Transition,
+        reading: Reading,
+    ) -> Charged {
+        let wall = reading.now.wall;
+        let drawn =
+            transition.call.map_or(Ok(None), |call| self.draw(spec, from, &transition.next, call, wall));
+        let failure = match drawn {
+            Ok(None) => return Charged { transition, charge: None, refusal: None },
+            Ok(Some((charge, used))) => {
+                turn.batch.quotas.push(used);
+                return Charged { transition, charge: Some(charge), refusal: None };
+            }
+            Err(failure) => failure,
+        };
+        // It is told once, and again when the meeting begins without a room.
+        let is_news = from.occurrence.last_error.as_ref() != Some(&failure.message)
+            || wall >= from.occurrence.times.starts_at;
+        let answered = Event::Answered(match transition.call {
+            Some(Call::Create) => Answer::Create(Err(failure)),
+            _ => Answer::Update(Err(failure)),
+        });
+        let then = lifecycle::step(&transition.next, answered.clone(), &spec.policy, reading.now);
+        let changes = [transition.changes, then.changes].concat();
+        let warning = transition.warning.or(then.warning);
+        let transition = Transition { changes, warning, ..then };
+        Charged { transition, charge: None, refusal: is_news.then_some(answered) }
+    }
+
+    fn draw(
+        &mut self,
+        spec: &MeetingSpec,
+        record: &Record,
+        next: &Occurrence,
+        call: Call,
+        wall: DateTime<Utc>,
+    ) -> Result<Option<(Charge, QuotaUse)>, Failure> {
+        let provider = self.lanes.get(&record.provider).and_then(|lane| lane.provider.as_ref());
+        let Some((provider, limits)) = provider.and_then(|p| Some((p, p.capabilities().daily_quota?))) else {
+            return Ok(None);
+        };
+        let is_free = match call {
+            Call::Create | Call::Update => false,
+            Call::Close => limits.close_costs == 0,
+            Call::Find | Call::Look | Call::Announce => true,
+        };
+        if is_free {
+            return Ok(None);
+        }
+        let record = record.with(next.clone(), record.wake_at);
+        let Some(quota) = provider.quota_of(&request(&record, spec)) else { return Ok(None) };
+        self.quotas.draw(limits, &quota, &record, call, wall).map(Some)
     }
 }
 

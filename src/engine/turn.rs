@@ -1,13 +1,13 @@
 //! One turn: what is due and what came back, stepped, committed, and only then told and called.
 
 use super::clock_guard::Reading;
-use super::perform::{CallResult, request};
-use super::quota::Charge;
+use super::perform::CallResult;
+use super::quota::{Charge, Charged};
 use super::report::{self, Report};
 use super::{Engine, IDLE_PAUSE, INTAKE, LONGEST_NAP, TURN_SIZE, lane};
-use crate::lifecycle::{self, Answer, Call, Event, Failure, Occurrence, Reason, State, Transition};
+use crate::lifecycle::{self, Call, Event, Reason, State};
 use crate::seeded_bug::{Bug, is_on};
-use crate::store::{Batch, Due, DueKey, HistoryEntry, MeetingSpec, QuotaUse, Record, StoreError, Update};
+use crate::store::{Batch, Due, DueKey, HistoryEntry, MeetingSpec, Record, StoreError, Update};
 use chrono::{DateTime, Utc};
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -245,40 +245,15 @@ impl Engine {
         let wall = reading.now.wall;
         let from = altered.unwrap_or(&before);
         let (surroundings, yields_to) = self.surroundings(from, spec, event, reading);
-        let mut transition =
+        let transition =
             lifecycle::step_among(&from.occurrence, event.clone(), &spec.policy, reading.now, surroundings);
         let is_room_lost = transition.next.generation != from.occurrence.generation
             && transition.changes.iter().any(|change| change.reason == Reason::RoomGone);
         if is_room_lost {
             turn.batch.inserts.extend(from.stray(wall));
         }
-        let drawn =
-            transition.call.map_or(Ok(None), |call| self.draw(spec, from, &transition.next, call, wall));
-        let mut charge = None;
-        let put_off;
-        let event = match drawn {
-            Ok(None) => event,
-            Ok(Some((of, used))) => {
-                turn.batch.quotas.push(used);
-                charge = Some(of);
-                event
-            }
-            Err(failure) => {
-                let is_news = from.occurrence.last_error.as_ref() != Some(&failure.message);
-                let answer = match transition.call {
-                    Some(Call::Create) => Answer::Create(Err(failure)),
-                    _ => Answer::Update(Err(failure)),
-                };
-                let answered = Event::Answered(answer);
-                let then = lifecycle::step(&transition.next, answered.clone(), &spec.policy, reading.now);
-                let changes = [std::mem::take(&mut transition.changes), then.changes].concat();
-                let warning = transition.warning.or(then.warning);
-                transition = Transition { changes, warning, ..then };
-                put_off = answered;
-                // It is told once, and again when the meeting begins without a room.
-                if is_news || wall >= from.occurrence.times.starts_at { &put_off } else { event }
-            }
-        };
+        let Charged { transition, charge, refusal } = self.charged(turn, spec, from, transition, reading);
+        let event = refusal.as_ref().unwrap_or(event);
         let mut record = from.with(transition.next, transition.wake_at);
         if matches!(event, Event::Answered(_) | Event::Restarted) {
             record.call = None;
@@ -333,32 +308,6 @@ impl Engine {
             return;
         }
         turn.batch.updates.push(Update { before, after, history });
-    }
-
-    /// Draws on the daily quota that a call costs, where it costs any.
-    fn draw(
-        &mut self,
-        spec: &MeetingSpec,
-        record: &Record,
-        next: &Occurrence,
-        call: Call,
-        wall: DateTime<Utc>,
-    ) -> Result<Option<(Charge, QuotaUse)>, Failure> {
-        let provider = self.lanes.get(&record.provider).and_then(|lane| lane.provider.as_ref());
-        let Some((provider, limits)) = provider.and_then(|p| Some((p, p.capabilities().daily_quota?))) else {
-            return Ok(None);
-        };
-        let is_free = match call {
-            Call::Create | Call::Update => false,
-            Call::Close => limits.close_costs == 0,
-            Call::Find | Call::Look | Call::Announce => true,
-        };
-        if is_free {
-            return Ok(None);
-        }
-        let record = record.with(next.clone(), record.wake_at);
-        let Some(quota) = provider.quota_of(&request(&record, spec)) else { return Ok(None) };
-        self.quotas.draw(limits, &quota, &record, call, wall).map(Some)
     }
 
     /// A new marker, in the order of time: rooms that are made together stand together in the indexes of those who keep
