@@ -143,6 +143,9 @@ impl State {
     pub(crate) fn committed(&mut self, world: &Arc<World>, batch: &Batch) {
         let _ = world;
         self.has_rescheduled |= !batch.meetings.is_empty();
+        for record in batch.inserts.iter().filter(|record| record.is_stray()) {
+            self.strays.extend(record.marker.clone());
+        }
         for record in batch.inserts.iter().filter(|record| !record.is_stray()) {
             self.check_times(record);
         }
@@ -183,6 +186,7 @@ impl State {
             Some(life.times.starts_at),
             Some(life.times.ends_at),
             life.asked_at,
+            life.doubted_at,
             life.looked_at,
             life.look_at,
             life.retry_at,
@@ -413,7 +417,10 @@ impl State {
         };
         let rooms = self.open_of_key.entry(key).or_default();
         rooms.push(index);
-        if rooms.len() > 1 {
+        // Of a room that was gone and is there again, the daemon knows: how long it may stay is for `check_room`.
+        let wanted =
+            rooms.iter().filter(|index| !self.strays.contains(&self.rooms.all[**index].marker)).count();
+        if wanted > 1 {
             self.violate(&format!("I2 {key:?} has two open rooms"));
         }
         if self.presence.contains_key(&key) {
@@ -485,7 +492,10 @@ impl State {
         }
         let seen = self.seq_of_marker.get(&room.marker).and_then(|seq| self.seen.get(seq));
         let is_current = seen.is_some_and(|seen| seen.marker.as_ref() == Some(&room.marker));
+        let is_used_stray = self.strays.contains(&room.marker) && room.people > 0;
         let until = match seen.filter(|_| is_current) {
+            // Whoever is in a room that was gone stays up to the end.
+            Some(seen) if is_used_stray => seen.ends_at + seen.extend_most.unwrap_or(0) + seen.close_delay,
             Some(seen) if seen.stage.has_open_room() => seen.ends_at + seen.extended + seen.close_delay,
             Some(seen) if seen.stage == Stage::Creating => seen.ends_at,
             Some(seen) => seen.changed_at,

@@ -19,7 +19,7 @@ use convened::store::SqliteStore;
 use convened::transport::TransportError;
 use http::Response;
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -166,6 +166,8 @@ pub(crate) struct State {
     pub(crate) seq_of_marker: HashMap<String, i64>,
     pub(crate) seq_of_key: HashMap<Key, i64>,
     pub(crate) seq_of_room: HashMap<(usize, String), i64>,
+    /// The marks of rooms that were gone, and are looked for.
+    pub(crate) strays: HashSet<String>,
     pub(crate) open_of_key: HashMap<Key, Vec<usize>>,
     pub(crate) ended_early: HashMap<Key, ()>,
     pub(crate) trouble_of: HashMap<Key, Ms>,
@@ -234,6 +236,7 @@ impl World {
             seq_of_marker: HashMap::new(),
             seq_of_key: HashMap::new(),
             seq_of_room: HashMap::new(),
+            strays: HashSet::new(),
             open_of_key: HashMap::new(),
             ended_early: HashMap::new(),
             trouble_of: HashMap::new(),
