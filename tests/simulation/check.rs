@@ -6,7 +6,7 @@ use crate::node::{Node, call_of};
 use crate::service::Ask;
 use crate::setup::{MINUTE, SECOND};
 use crate::timetable::{Entry, Key, Which};
-use crate::world::{Happening, State, World};
+use crate::world::{Happening, Pending, State, World};
 use convened::lifecycle::{Call, Change, Reason, State as Stage};
 use convened::log::LogEvent;
 use convened::store::{Batch, Record, Update};
@@ -113,9 +113,9 @@ impl State {
         {
             self.violate(&format!("I8 {} of {:?} in state {}", call.as_str(), seen.key, seen.stage));
         }
-        let under_way = self.under_way.entry(seq).or_insert(0);
-        *under_way += 1;
-        if *under_way > 1 {
+        // Whoever does not wait for an answer any more has given the call up.
+        let is_waited_for = |call: &&Pending| call.reply.as_ref().is_some_and(|reply| !reply.is_closed());
+        if self.calls.values().filter(is_waited_for).any(|call| call.seq == Some(seq)) {
             self.violate(&format!("I9 two calls at once for {:?}", seen.key));
         }
         let (until, blocked_node, since) = self.blocked[ask.which as usize];

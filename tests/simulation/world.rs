@@ -173,7 +173,6 @@ pub(crate) struct State {
     pub(crate) trouble_of: HashMap<Key, Ms>,
     /// The last thing that went wrong for all; may be in the future.
     pub(crate) trouble: Ms,
-    pub(crate) under_way: HashMap<i64, u32>,
     pub(crate) told: BTreeMap<&'static str, u64>,
     /// The schedule is applied once more, to see that it changes nothing.
     pub(crate) is_inspecting: bool,
@@ -241,7 +240,6 @@ impl World {
             ended_early: HashMap::new(),
             trouble_of: HashMap::new(),
             trouble: setup.from,
-            under_way: HashMap::new(),
             told: BTreeMap::new(),
             is_inspecting: false,
             presence: HashMap::new(),
