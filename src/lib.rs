@@ -10,11 +10,12 @@
 //! cli ──────────── one file for each command
 //! daemon ───────── puts the parts together; signals, reload, control socket, housekeeping
 //! engine ───────── claims what is due, steps it, commits, calls, feeds the answers back; applies schedules; clock
-//! web ──────────── the listener: health, mounts the meeting service
+//! web ──────────── the listener: health, webhooks, mounts the meeting service
 //! meeting_service  a server of its own: rooms, people, a page; knows nothing of the rest but the seams
 //! providers ────── one trait, a driver for each kind, one conformance suite for all
+//! auth ─────────── OAuth: tokens that are valid when they are needed, grants that never get lost; logins
 //! transport ────── HTTP out: one request, one response
-//! store ────────── what survives a crash; but for the meeting service, nothing else knows SQL
+//! store ────────── what survives a crash; but for the meeting service and the tokens, nothing else knows SQL
 //! config ───────── TOML → a valid Config, or located problems
 //! log ──────────── events with stable names and fields
 //! schedule ─ pure  recurrence, zones, expansion, identity
@@ -66,6 +67,7 @@
 //! - **Unknown is never empty.** No failure closes a room.
 //! - **What cannot be undone waits for two clocks**: ending and closing go by [`lifecycle::Now::settled`].
 //! - **A reload is a difference by identity**; what does not differ is not touched.
+//! - **A refresh token is never used up unseen.** Intent, request, new pair committed, used: see [`auth`].
 //! - **No secret** is in a log event, an error, a `Debug` or a URL of ours.
 //!
 //! # Left out on purpose
@@ -73,6 +75,7 @@
 //! No plug-ins, no database but SQLite, no cluster: the traits [`store::Store`] and [`providers::Provider`] are where these
 //! would begin. No meeting's deadline lives in a cron library.
 
+pub mod auth;
 pub mod cli;
 pub mod config;
 pub mod daemon;

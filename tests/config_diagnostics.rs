@@ -443,19 +443,19 @@ fn unknown_kind() {
         r#"error: c.toml:2:8: unknown kind "teams"
 2 | kind = "teams"
   |        ^^^^^^^
-  = help: this version supports "meeting-service""#,
+  = help: this version supports "meeting-service" and "zoom""#,
     );
 }
 
 #[test]
 fn unsupported_kind() {
     provider_tells(
-        r#"kind = "zoom"
-client_secret = "hunter2""#,
-        r#"error: c.toml:2:8: kind "zoom" is not supported by this version
-2 | kind = "zoom"
-  |        ^^^^^^
-  = help: this version supports "meeting-service""#,
+        r#"kind = "azure-rooms"
+access_key = "hunter2""#,
+        r#"error: c.toml:2:8: kind "azure-rooms" is not supported by this version
+2 | kind = "azure-rooms"
+  |        ^^^^^^^^^^^^^
+  = help: this version supports "meeting-service" and "zoom""#,
     );
 }
 

@@ -8,10 +8,10 @@ use convened::config::ReloadGuard;
 use convened::engine::{Command, Engine, LaneLimits, Outside, ProviderSetup, Schedule};
 use convened::lifecycle::{Occurrence, OnRemoved, Policy, Sight, Times, Warn};
 use convened::log::LogEvent;
-use convened::providers::{Capabilities, Provider, ProviderError, Room, RoomRequest};
+use convened::providers::{Capabilities, Provider, ProviderError, Room, RoomRequest, Shaped};
 use convened::seams::{BoxFuture, Clock, Entropy, Host, HostState};
 use convened::store::{
-    Batch, Cancellable, Counts, Due, DueKey, MeetingSpec, Record, SqliteStore, Store, StoreError,
+    Batch, Cancellable, Counts, Due, DueKey, MeetingSpec, QuotaUse, Record, SqliteStore, Store, StoreError,
     StoredMeeting, UpcomingStart,
 };
 use convened::transport::DateWitness;
@@ -77,18 +77,18 @@ impl Provider for Prompt {
     fn capabilities(&self) -> &Capabilities {
         &self.0
     }
-    fn create<'a>(&'a self, request: &'a RoomRequest) -> BoxFuture<'a, Result<Room, ProviderError>> {
+    fn create<'a>(&'a self, request: &'a RoomRequest) -> BoxFuture<'a, Result<Shaped, ProviderError>> {
         let id = request.marker.clone();
         let join_url = format!("https://house.example/{id}");
-        Box::pin(std::future::ready(Ok(Room { id, join_url, host_url: None })))
+        Box::pin(std::future::ready(Ok(Room { id, join_url, host_url: None }.into())))
     }
-    fn find<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Option<Room>, ProviderError>> {
+    fn find<'a>(&'a self, _: &'a RoomRequest) -> BoxFuture<'a, Result<Option<Room>, ProviderError>> {
         unreachable!("no answer is lost")
     }
     fn look<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Sight, ProviderError>> {
         unreachable!("no room is looked at before all are made")
     }
-    fn update<'a>(&'a self, _: &'a str, _: &'a RoomRequest) -> BoxFuture<'a, Result<Room, ProviderError>> {
+    fn update<'a>(&'a self, _: &'a str, _: &'a RoomRequest) -> BoxFuture<'a, Result<Shaped, ProviderError>> {
         unreachable!("nothing changes")
     }
     fn close<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<(), ProviderError>> {
@@ -144,6 +144,12 @@ impl Store for Counted {
     }
     fn meetings(&mut self) -> Result<Vec<StoredMeeting>, StoreError> {
         self.inner.meetings()
+    }
+    fn by_room(&mut self, provider: &str, room_id: &str) -> Result<Option<Record>, StoreError> {
+        self.inner.by_room(provider, room_id)
+    }
+    fn quotas(&mut self) -> Result<Vec<QuotaUse>, StoreError> {
+        self.inner.quotas()
     }
     fn counts(&mut self) -> Result<Counts, StoreError> {
         self.inner.counts()
@@ -211,6 +217,7 @@ fn schedule() -> Box<Schedule> {
         reports_occupancy: true,
         can_announce: false,
         longest_lead: None,
+        daily_quota: None,
         unsupported_settings: BTreeMap::new(),
     };
     let limits =

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use chrono::TimeDelta;
 use convened::meeting_service::codes;
 use convened::providers::meeting_service::{Driver, Settings};
-use convened::providers::{Provider as _, ProviderError, Room, RoomRequest};
+use convened::providers::{Provider as _, ProviderError, Room, RoomRequest, Shaped};
 use convened::transport::{LONGEST_PAUSE, TransportError};
 use convened_fuzz::{Answers, StillClock, beginning, block_on, harmful};
 use http::{HeaderName, HeaderValue, StatusCode};
@@ -227,7 +227,7 @@ fuzz_target!(|input: &[u8]| {
 
     let error = match input.verb % 5 {
         0 => match block_on(driver.create(&request())) {
-            Ok(room) => {
+            Ok(Shaped { room, .. }) => {
                 check_room(&room);
                 assert!(is_good && room.id == MARKER);
                 None
@@ -237,7 +237,7 @@ fuzz_target!(|input: &[u8]| {
                 Some(error)
             }
         },
-        1 => match block_on(driver.find(MARKER)) {
+        1 => match block_on(driver.find(&request())) {
             Ok(Some(room)) => {
                 check_room(&room);
                 assert!(is_good && room.id == MARKER);
@@ -260,7 +260,7 @@ fuzz_target!(|input: &[u8]| {
             Err(error) => Some(error),
         },
         3 => match block_on(driver.update(MARKER, &request())) {
-            Ok(room) => {
+            Ok(Shaped { room, .. }) => {
                 check_room(&room);
                 assert!(is_good);
                 None
@@ -292,6 +292,7 @@ fuzz_target!(|input: &[u8]| {
             assert!(matches!(status.as_u16(), 401 | 403) || matches!(code, Some(401 | 403)));
         }
         // Refused for good takes an envelope, and a status that a refusal has.
+        ProviderError::QuotaSpent { .. } => panic!("no service without a quota says so"),
         ProviderError::Rejected(_) => {
             assert!(code.is_some() && !status.is_server_error() && !status.is_redirection())
         }

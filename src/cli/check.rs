@@ -2,8 +2,10 @@
 
 use super::{ConfigArg, exit, show_problems};
 use crate::config::{Diagnostic, Loaded, Severity};
+use crate::daemon::state_dir;
 use crate::log::counted;
 use crate::seams::{Clock as _, SystemClock, SystemFiles};
+use crate::store::SqliteStore;
 use clap::Args;
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -49,6 +51,12 @@ impl Check {
         let mut loaded = self.config.load();
         if let Some(config) = &loaded.config {
             loaded.diagnostics.extend(config.missing_secrets(&SystemFiles));
+            let configured = config.daemon.state_dir.as_deref();
+            let folder = state_dir::locate_existing(configured, SqliteStore::FILE_NAME).ok();
+            let problems = super::login::status::problems(folder.as_deref(), config).into_iter();
+            loaded.diagnostics.extend(problems.map(|(message, help)| {
+                Diagnostic::of_file(Severity::Warning, &self.config.config, message, Some(help))
+            }));
         }
         if self.json {
             let mut out = std::io::stdout().lock();

@@ -1,5 +1,6 @@
 //! Exit codes, as `sysexits.h` has them.
 
+use crate::auth::TokenStoreError;
 use crate::daemon::{InvalidSchedule, StoreUnusable};
 use crate::meeting_service::ServiceError;
 use crate::store::{StoreError, StoreLockError};
@@ -14,6 +15,8 @@ const UNAVAILABLE: u8 = 69;
 const IO: u8 = 74;
 /// May work later: another daemon holds the store, a schedule is held (`EX_TEMPFAIL`).
 pub(super) const TEMPFAIL: u8 = 75;
+/// Somebody who could have allowed it did not (`EX_NOPERM`).
+const NOPERM: u8 = 77;
 /// The schedule is not valid, or the store is damaged or not one that this version can use: a restart will not help
 /// (`EX_CONFIG`; the unit has `RestartPreventExitStatus=78`).
 pub(super) const CONFIG: u8 = 78;
@@ -29,6 +32,42 @@ impl std::fmt::Display for Usage {
 }
 
 impl std::error::Error for Usage {}
+
+/// Something is not set up right; a try without a change will not help.
+#[derive(Debug)]
+pub(super) struct Config(pub(super) String);
+
+impl std::fmt::Display for Config {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Config {}
+
+/// Not now; later, perhaps.
+#[derive(Debug)]
+pub(super) struct Later(pub(super) String);
+
+impl std::fmt::Display for Later {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Later {}
+
+/// Somebody said no.
+#[derive(Debug)]
+pub(super) struct Denied(pub(super) String);
+
+impl std::fmt::Display for Denied {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Denied {}
 
 /// Says on standard error what went wrong, and gives the exit code for it.
 pub(super) fn explain(error: &anyhow::Error) -> ExitCode {
@@ -56,6 +95,13 @@ pub(super) fn code(error: &anyhow::Error) -> ExitCode {
             StoreLockError::Held { .. } => TEMPFAIL,
             StoreLockError::Io { .. } => IO,
         }
+    } else if let Some(error) = error.downcast_ref::<TokenStoreError>() {
+        match error {
+            TokenStoreError::TooNew { .. }
+            | TokenStoreError::NotOurs { .. }
+            | TokenStoreError::Damaged { .. } => CONFIG,
+            TokenStoreError::Database { .. } | TokenStoreError::Io { .. } => IO,
+        }
     } else if let Some(error) = error.downcast_ref::<ServiceError>() {
         match error {
             ServiceError::TooNew { .. } | ServiceError::NotOurs { .. } | ServiceError::Damaged { .. } => {
@@ -69,6 +115,12 @@ pub(super) fn code(error: &anyhow::Error) -> ExitCode {
         CONFIG
     } else if error.downcast_ref::<Usage>().is_some() {
         USAGE
+    } else if error.downcast_ref::<Config>().is_some() {
+        CONFIG
+    } else if error.downcast_ref::<Later>().is_some() {
+        TEMPFAIL
+    } else if error.downcast_ref::<Denied>().is_some() {
+        NOPERM
     } else {
         UNAVAILABLE
     };

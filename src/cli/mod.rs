@@ -2,6 +2,7 @@
 
 mod check;
 mod exit;
+mod login;
 mod plan;
 mod reload;
 mod run;
@@ -42,6 +43,8 @@ enum Command {
     Plan(plan::Plan),
     /// Show what is: rooms, their links, what happens next
     Status(status::Status),
+    /// Log in to an account elsewhere, so that the daemon can act for it
+    Login(login::Login),
     /// Have the running daemon read the schedule file now
     Reload(reload::Reload),
 }
@@ -83,6 +86,7 @@ pub fn main() -> ExitCode {
         Command::Check(check) => check.run(),
         Command::Plan(plan) => plan.run(),
         Command::Status(status) => status.run(),
+        Command::Login(login) => login.run(),
         Command::Reload(reload) => reload.run(),
     };
     outcome.unwrap_or_else(|error| exit::explain(&error))

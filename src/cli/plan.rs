@@ -5,6 +5,7 @@ use super::table::{Align, Table};
 use super::times::{self, Moment};
 use super::{ConfigArg, exit, show_problems};
 use crate::config::{Config, MAX_OCCURRENCES_PER_MEETING, Meeting};
+use crate::log::escape;
 use crate::schedule::Instance;
 use crate::seams::{Clock as _, SystemClock};
 use chrono::{DateTime, Utc};
@@ -98,6 +99,17 @@ impl Plan {
             write!(out, "{}", table(&planned))?;
         }
         out.flush()?;
+        // Of the time that is asked for, what the file's own problems, which look up to the horizon, have not told.
+        let mut foreseen = crate::config::foresee(config, from, until);
+        foreseen.retain(|it| {
+            self.meeting.as_ref().is_none_or(|id| *id == it.meeting)
+                && loaded.diagnostics.iter().all(|told| told.message != it.message)
+        });
+        let mut err = std::io::stderr().lock();
+        for foreseen in &foreseen {
+            writeln!(err, "warning: {}", escape(&foreseen.message))?;
+            writeln!(err, "  = help: {}", foreseen.help)?;
+        }
         Ok(ExitCode::SUCCESS)
     }
 

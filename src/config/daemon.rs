@@ -1,6 +1,7 @@
 //! `[daemon]`.
 
 use super::reader::{Item, Section};
+use super::secret::{self, SecretRef};
 use super::url;
 use crate::log::LogFormat;
 use chrono::TimeDelta;
@@ -24,6 +25,9 @@ pub struct Daemon {
     pub reload_guard: ReloadGuard,
     /// The log's format; `None`: found from where the log goes.
     pub log: Option<LogFormat>,
+    /// The key under which tokens of accounts elsewhere are stored; `None`: the systemd credential `token-key` where there is
+    /// one, else they are stored as they are.
+    pub token_key: Option<SecretRef>,
     /// On the built-in meeting service, an entry into an unknown room makes that room, as the vendor's service does.
     /// Default true.
     pub entry_creates_rooms: bool,
@@ -39,6 +43,7 @@ impl Default for Daemon {
             history: TimeDelta::days(90),
             reload_guard: ReloadGuard::default(),
             log: None,
+            token_key: None,
             entry_creates_rooms: true,
         }
     }
@@ -59,8 +64,17 @@ impl Default for ReloadGuard {
     }
 }
 
-pub(super) const KEYS: [&str; 8] =
-    ["state_dir", "listen", "public_url", "horizon", "history", "reload_guard", "log", "entry_creates_rooms"];
+pub(super) const KEYS: [&str; 9] = [
+    "state_dir",
+    "listen",
+    "public_url",
+    "horizon",
+    "history",
+    "reload_guard",
+    "log",
+    "token_key",
+    "entry_creates_rooms",
+];
 
 pub(super) const RELOAD_GUARD_KEYS: [&str; 2] = ["rooms", "percent"];
 
@@ -86,6 +100,7 @@ pub(super) fn read(section: &Section<'_>, folder: &Path) -> Daemon {
             .item("entry_creates_rooms")
             .and_then(|item| item.boolean())
             .unwrap_or(default.entry_creates_rooms),
+        token_key: section.item("token_key").and_then(|item| secret::read_reference(&item, folder)),
         log: section.item("log").and_then(|item| {
             item.choice(&[
                 ("pretty", LogFormat::Pretty),

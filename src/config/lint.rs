@@ -1,15 +1,18 @@
 //! What can be said only about a meeting as a whole, or about all of them.
 
-use super::MAX_OCCURRENCES_PER_MEETING;
+mod zoom;
+
 use super::diagnostic::{Severity, quote};
 use super::duration;
+use super::forecast;
 use super::meeting::{Draft, Meeting};
 use super::problems::{Nature, Place, Problems};
 use super::provider::{ProviderConfig, ProviderKind};
 use super::rules::Rules;
+use super::{Config, MAX_OCCURRENCES_PER_MEETING};
 use crate::lifecycle::Policy;
 use crate::log::escape;
-use crate::providers::{Capabilities, meeting_service};
+use crate::providers::{self, Capabilities, meeting_service};
 use crate::schedule::Finding;
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -72,8 +75,13 @@ fn report(draft: &Draft, findings: &[Finding], problems: &Problems) {
 
 /// Warns where a meeting asks of its provider what that cannot do.
 pub(super) fn unsupported(meeting: &Meeting, draft: &Draft, provider: &ProviderConfig, problems: &Problems) {
-    let ProviderKind::MeetingService(_) = &provider.kind;
-    let capabilities = meeting_service::capabilities();
+    let capabilities = match &provider.kind {
+        ProviderKind::MeetingService(_) => meeting_service::capabilities(),
+        ProviderKind::Zoom(settings) => {
+            zoom::check(meeting, draft, settings, problems);
+            providers::zoom::capabilities(settings.quota())
+        }
+    };
     let name = quote(&provider.name);
     let warn = |place: &Place, message: String| {
         problems.report(place, Severity::Warning, Nature::Reference, message, None);
@@ -93,7 +101,7 @@ fn unsupported_rules(policy: &Policy, provider: &str, capabilities: &Capabilitie
     let mut messages = Vec::new();
     if policy.no_show.is_some() && !capabilities.reports_occupancy {
         messages.push(format!(
-            "provider {provider} does not tell who is in a room: `no_show` never closes one there"
+            "provider {provider} does not count people: `no_show` closes only a room that it knows to be empty"
         ));
     }
     if !policy.warn.before.is_empty() && !capabilities.can_announce {
@@ -124,6 +132,16 @@ pub(super) fn rules_without_effect(drafts: &[Draft], defaults: &Rules, problems:
                 format!("`{key}` comes to nothing: {value}, and the room closes {open} after the start");
             problems.warning(place, message, None);
         }
+    }
+}
+
+/// Warns of what the schedule will run into on its providers, from `now` to the horizon.
+pub(super) fn foresee(config: &Config, drafts: &[Draft], now: DateTime<Utc>, problems: &Problems) {
+    let until = now.checked_add_signed(config.daemon.horizon).unwrap_or(DateTime::<Utc>::MAX_UTC);
+    for foreseen in forecast::foresee(config, now, until) {
+        let Some(draft) = drafts.iter().find(|draft| draft.id == foreseen.meeting) else { continue };
+        let help = Some(foreseen.help.to_owned());
+        problems.report(&draft.places.meeting, Severity::Warning, Nature::Reference, foreseen.message, help);
     }
 }
 
@@ -192,7 +210,7 @@ mod tests {
         assert_eq!(
             unsupported_rules(&policy, "\"p\"", &capabilities),
             [
-                "provider \"p\" does not tell who is in a room: `no_show` never closes one there",
+                "provider \"p\" does not count people: `no_show` closes only a room that it knows to be empty",
                 "provider \"p\" shows no messages in a room: `warn` is told in the log only",
             ]
         );

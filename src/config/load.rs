@@ -57,7 +57,7 @@ pub fn load(path: &Path, files: &dyn Files, now: DateTime<Utc>) -> Loaded {
     // Before the problems are shown: what is left out there may be an error all the same.
     let has_errors = problems.has_errors();
     let state_dir = parts.daemon.state_dir.clone();
-    let mut config = parts.into_config(&problems);
+    let mut config = parts.into_config(&problems, now);
     let diagnostics = problems.finish();
     if has_errors {
         config = None;
@@ -70,6 +70,7 @@ pub fn load(path: &Path, files: &dyn Files, now: DateTime<Utc>) -> Loaded {
 struct Parts {
     timezone: Option<Tz>,
     daemon: Daemon,
+    token_key_place: Option<Place>,
     defaults: Rules,
     providers: BTreeMap<String, Entry>,
     drafts: Vec<Draft>,
@@ -83,6 +84,8 @@ impl Parts {
         if *is_first {
             self.timezone = root.item("timezone").and_then(|item| rules::timezone(&item));
             let section = root.item("daemon").and_then(|item| item.section(&daemon::KEYS, "[daemon]"));
+            self.token_key_place =
+                section.as_ref().and_then(|section| section.item("token_key")).map(|item| item.place());
             self.daemon = section.map(|section| daemon::read(&section, folder)).unwrap_or_default();
             let keys: Vec<&'static str> = rules::KEYS.into_iter().chain(KINDS).collect();
             let section = root.item("defaults").and_then(|item| item.section(&keys, "[defaults]"));
@@ -186,9 +189,13 @@ impl Parts {
     }
 
     /// The configuration, if all its parts are there.
-    fn into_config(mut self, problems: &Problems) -> Option<Config> {
+    fn into_config(mut self, problems: &Problems, now: DateTime<Utc>) -> Option<Config> {
         let mut providers = BTreeMap::new();
         let mut secrets = Vec::new();
+        if let (Some(secret), Some(place)) = (&self.daemon.token_key, &self.token_key_place) {
+            let (secret, key) = (secret.clone(), "daemon.token_key".to_owned());
+            secrets.push(SecretUse { secret, key, place: problems.point_at(place) });
+        }
         for (name, entry) in &mut self.providers {
             providers.insert(name.clone(), entry.config.take()?);
             for (key, secret, place) in entry.secrets.drain(..) {
@@ -220,7 +227,9 @@ impl Parts {
             meetings.insert(draft.id.clone(), Arc::new(meeting));
         }
         let timezone = self.defaults.timezone.or(self.timezone).unwrap_or(Tz::UTC);
-        Some(Config { timezone, daemon: self.daemon, providers, meetings, secrets })
+        let config = Config { timezone, daemon: self.daemon, providers, meetings, secrets };
+        lint::foresee(&config, &self.drafts, now, problems);
+        Some(config)
     }
 }
 

@@ -12,6 +12,7 @@ mod diagnostic;
 mod document;
 mod duration;
 mod fingerprint;
+mod forecast;
 mod lint;
 mod load;
 mod mask;
@@ -29,10 +30,14 @@ mod url;
 pub use daemon::{Daemon, ReloadGuard};
 pub use diagnostic::{Diagnostic, Severity, Snippet};
 pub use document::{MAX_FILES, MAX_INCLUDE_DEPTH, MAX_TOTAL_BYTES};
+pub use forecast::{Foreseen, foresee};
 pub use lint::MAX_OCCURRENCES;
 pub use load::{Loaded, load};
 pub use meeting::{MAX_MEETINGS, Meeting};
-pub use provider::{DEFAULT_PROVIDER, MeetingServiceConfig, ProviderConfig, ProviderKind, RateLimit};
+pub use provider::{
+    DEFAULT_PROVIDER, MeetingServiceConfig, ProviderConfig, ProviderKind, RateLimit, ZoomConfig, ZoomGrant,
+    ZoomLicence,
+};
 pub use secret::{SecretRef, SecretUse};
 
 use crate::seams::Files;
@@ -53,7 +58,7 @@ pub struct Config {
     pub providers: BTreeMap<String, ProviderConfig>,
     /// `[[meetings]]` by id.
     pub meetings: BTreeMap<String, Arc<Meeting>>,
-    /// The secrets that the providers name.
+    /// The secrets that the providers and `[daemon]` name.
     pub secrets: Vec<SecretUse>,
 }
 
@@ -76,6 +81,7 @@ pub fn all_keys() -> Vec<String> {
         of("daemon.reload_guard.", &daemon::RELOAD_GUARD_KEYS),
         of("defaults.", &rules::KEYS),
         of("providers.*.", &provider::KEYS),
+        of("providers.*.", &provider::ZOOM_KEYS),
         of("meetings.", &meeting::KEYS),
         of("meetings.", &rules::KEYS),
         of("meetings.extend.", &rules::EXTEND_KEYS),

@@ -1,5 +1,10 @@
 //! `[providers.<name>]`.
 
+mod zoom;
+
+pub(super) use zoom::KEYS as ZOOM_KEYS;
+pub use zoom::{ZoomConfig, ZoomGrant, ZoomLicence};
+
 use super::diagnostic::quote;
 use super::problems::Place;
 use super::reader::{Item, Section};
@@ -16,7 +21,7 @@ use std::time::Duration;
 pub struct ProviderConfig {
     /// Its name: 1 to 64 of `a-z`, `0-9`, `-`.
     pub name: String,
-    /// `rate_limit = "10/s"`; `None`: none known.
+    /// `rate_limit = "10/s"`; `None`: none known. Default for Zoom: 4 calls a second.
     pub rate_limit: Option<RateLimit>,
     /// Most requests at the same time. Default 32, 1 to 1024.
     pub max_in_flight: usize,
@@ -40,6 +45,8 @@ pub struct RateLimit {
 pub enum ProviderKind {
     /// `kind = "meeting-service"`.
     MeetingService(MeetingServiceConfig),
+    /// `kind = "zoom"`.
+    Zoom(Box<ZoomConfig>),
 }
 
 impl ProviderKind {
@@ -47,6 +54,7 @@ impl ProviderKind {
     pub fn name(&self) -> &'static str {
         match self {
             Self::MeetingService(_) => MEETING_SERVICE,
+            Self::Zoom(_) => ZOOM,
         }
     }
 }
@@ -76,9 +84,12 @@ pub const DEFAULT_PROVIDER: &str = "house";
 /// Most providers.
 const MAX_PROVIDERS: usize = 1_000;
 const MEETING_SERVICE: &str = "meeting-service";
-/// All kinds. This version supports the first one.
+const ZOOM: &str = "zoom";
+/// What this version supports.
+const SUPPORTED: &str = "this version supports \"meeting-service\" and \"zoom\"";
+/// All kinds. This version supports the first two.
 pub(super) const KINDS: [&str; 6] =
-    [MEETING_SERVICE, "zoom", "azure-rooms", "agora-conference", "vonage-meetings", "vonage-video"];
+    [MEETING_SERVICE, ZOOM, "azure-rooms", "agora-conference", "vonage-meetings", "vonage-video"];
 
 pub(super) const KEYS: [&str; 11] = [
     "kind",
@@ -144,20 +155,25 @@ fn read(item: &Item<'_>, folder: &Path, secrets: &mut Secrets) -> Option<Provide
     let section = item.any_section("[providers.house]")?;
     let kind = section.require("kind", EXAMPLE)?;
     let name = kind.string(EXAMPLE)?;
-    if name != MEETING_SERVICE {
+    if name != MEETING_SERVICE && name != ZOOM {
         if KINDS.contains(&name) {
-            let help = format!("this version supports \"{MEETING_SERVICE}\"");
-            kind.error(format!("kind {} is not supported by this version", quote(name)), help);
+            let message = format!("kind {} is not supported by this version", quote(name));
+            kind.error(message, SUPPORTED.to_owned());
         } else {
             let help = match nearest(name, KINDS) {
                 Some(near) => format!("did you mean \"{near}\"?"),
-                None => format!("this version supports \"{MEETING_SERVICE}\""),
+                None => SUPPORTED.to_owned(),
             };
             kind.error(format!("unknown kind {}", quote(name)), help);
         }
         return None;
     }
-    section.check_keys(&KEYS);
+    let kind = if name == ZOOM {
+        zoom::read(&section, item.name, folder, secrets).map(Box::new).map(ProviderKind::Zoom)
+    } else {
+        section.check_keys(&KEYS);
+        meeting_service(&section, item.name, folder, secrets).map(ProviderKind::MeetingService)
+    };
     let in_flight = section.item("max_in_flight").and_then(|item| item.integer(1..=1024));
     let timeout = section
         .item("timeout")
@@ -165,10 +181,13 @@ fn read(item: &Item<'_>, folder: &Path, secrets: &mut Secrets) -> Option<Provide
         .and_then(|timeout| timeout.to_std().ok());
     Some(ProviderConfig {
         name: item.name.to_owned(),
-        rate_limit: section.item("rate_limit").and_then(|item| rate_limit(&item)),
+        rate_limit: section
+            .item("rate_limit")
+            .and_then(|item| rate_limit(&item))
+            .or((name == ZOOM).then_some(zoom::RATE_LIMIT)),
         max_in_flight: in_flight.and_then(|count| count.try_into().ok()).unwrap_or(32),
         timeout: timeout.unwrap_or(Duration::from_secs(30)),
-        kind: ProviderKind::MeetingService(meeting_service(&section, item.name, folder, secrets)?),
+        kind: kind?,
     })
 }
 

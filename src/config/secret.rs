@@ -80,6 +80,15 @@ impl SecretRef {
     }
 }
 
+impl SecretRef {
+    /// Whether a systemd credential of that name was given to this process; anything else is there, as far as one can say.
+    pub fn is_there(&self) -> bool {
+        let Self::Credential(name) = self else { return true };
+        std::env::var_os(CREDENTIALS_DIRECTORY)
+            .is_some_and(|folder| Path::new(&folder).join(name).try_exists().unwrap_or(true))
+    }
+}
+
 impl std::fmt::Display for SecretRef {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {

@@ -1,6 +1,7 @@
 //! What is done from time to time and hangs on no meeting's deadline: the horizon, the retention, the meeting service's
-//! old rooms, the check of the whole store. Cron-like, on tokio-cron-scheduler.
+//! old rooms, grants that nobody uses, the check of the whole store. Cron-like, on tokio-cron-scheduler.
 
+use crate::auth::Keeper;
 use crate::engine::Command;
 use crate::log::LogEvent;
 use crate::meeting_service::MeetingService;
@@ -25,13 +26,15 @@ const DAILY: &str = "0 37 3 * * *";
 pub(super) async fn start(
     engine: mpsc::Sender<Command>,
     service: MeetingService,
+    keeper: Arc<Keeper>,
     host: Arc<dyn Host>,
     state_dir: PathBuf,
 ) -> anyhow::Result<JobScheduler> {
     let scheduler = JobScheduler::new().await.context("the scheduler for housekeeping")?;
     let hourly_host = host.clone();
     let hourly = Job::new_async(HOURLY, move |_, _| {
-        let (engine, service, host) = (engine.clone(), service.clone(), hourly_host.clone());
+        let (engine, service) = (engine.clone(), service.clone());
+        let (host, keeper) = (hourly_host.clone(), keeper.clone());
         Box::pin(async move {
             // An engine that is gone is stopping.
             let _ = engine.send(Command::Housekeep).await;
@@ -39,6 +42,7 @@ pub(super) async fn start(
                 let error = error.to_string();
                 host.log(&LogEvent::MeetingServiceFailed { error: &error });
             }
+            keeper.sweep().await;
         })
     })
     .context("the hourly job")?;

@@ -7,11 +7,13 @@
 pub mod assemble;
 pub mod control;
 mod housekeeping;
+pub mod oauth;
 mod patience;
 pub mod reload;
 pub mod state_dir;
 mod watch;
 
+use crate::auth::{self, Accounts, Keeper, TokenKey, TokenStore, TokenStoreError};
 use crate::config::{Daemon, Loaded};
 use crate::engine::{Command, Engine, Outside};
 use crate::log::LogEvent;
@@ -63,6 +65,8 @@ const COMMANDS: usize = 64;
 const MOST_WORKERS: usize = 4;
 /// Threads for reading files at most.
 const MOST_BLOCKING: usize = 8;
+/// How long refreshes that are under way may take when the daemon stops.
+const TOKEN_GRACE: std::time::Duration = std::time::Duration::from_secs(15);
 /// How long connections to the listener may take to finish when the daemon stops.
 const LISTENER_GRACE: std::time::Duration = std::time::Duration::from_secs(2);
 
@@ -103,6 +107,9 @@ async fn serve(path: &Path, loaded: Loaded, settings: Daemon) -> anyhow::Result<
     });
     let patience = Patience::new(host.clone(), clock.clone());
     let store = patience.with(|| SqliteStore::open(&state_dir), StoreError::may_pass).await?;
+    let key = TokenKey::find(settings.token_key.as_ref(), &*files).map_err(anyhow::Error::msg)?;
+    let open_tokens = || TokenStore::open(&state_dir, key.clone(), entropy.clone());
+    let tokens = Arc::new(patience.with(open_tokens, TokenStoreError::may_pass).await?);
 
     let listener = bind(settings.listen).await?;
     let address = listener.local_addr().context("the listener's address")?;
@@ -124,7 +131,10 @@ async fn serve(path: &Path, loaded: Loaded, settings: Daemon) -> anyhow::Result<
         base_url: format!("http://{}", reachable(address)),
         admin_secret: service.admin_secret().clone(),
     };
-    let routes = crate::web::health_routes(health.clone(), clock.clone()).merge(service.router());
+    let webhooks = Arc::new(crate::web::Webhooks::new(clock.clone(), host.clone()));
+    let routes = crate::web::health_routes(health.clone(), clock.clone())
+        .merge(webhooks.clone().routes())
+        .merge(service.router());
     let (stop_listening, listener_stops) = tokio::sync::oneshot::channel::<()>();
     let mut web = tokio::spawn(async move {
         let stopped = async move { listener_stops.await.unwrap_or_default() };
@@ -141,16 +151,30 @@ async fn serve(path: &Path, loaded: Loaded, settings: Daemon) -> anyhow::Result<
     let transport: Arc<dyn Transport> =
         Arc::new(Witnessed::new(Arc::new(client), witness.clone(), clock.clone()));
     let calls = tokio::runtime::Handle::current();
+    let accounts = Arc::new(Accounts::new(auth::Outside {
+        store: tokens,
+        lock_dir: state_dir.clone(),
+        transport: transport.clone(),
+        clock: clock.clone(),
+        entropy: entropy.clone(),
+        host: host.clone(),
+    }));
     let outside = Outside { clock: clock.clone(), entropy, host: host.clone(), witness, calls };
     let (engine_commands, commands) = mpsc::channel(COMMANDS);
     let mut engine = Engine::new(Box::new(store), outside)?;
     patience.with(|| engine.recover(), StoreError::may_pass).await?;
+    let hints = engine_commands.clone();
+    webhooks.connect(move |crate::web::Hint { provider, room_id }| {
+        // An engine that is busy looks soon enough by itself.
+        let _ = hints.try_send(Command::Hint { provider, room_id });
+    });
     let mut engine_ended = spawn_engine(engine, commands)?;
     let engine = engine_commands;
 
     let socket = control::socket_path(&state_dir);
     let control = control::listen(&socket)?;
-    let assembler = Assembler { transport, clock: clock.clone(), files, built_in };
+    let assembler =
+        Assembler { transport, clock: clock.clone(), files, built_in, accounts: accounts.clone(), webhooks };
     let mut reloader = Reloader::new(
         path.to_owned(),
         assembler,
@@ -183,8 +207,12 @@ async fn serve(path: &Path, loaded: Loaded, settings: Daemon) -> anyhow::Result<
         reload::Outcome::Failed(error) => return Err(StoreUnusable(error).into()),
         reload::Outcome::Unchanged | reload::Outcome::Applied(_) | reload::Outcome::Held(_) => {}
     }
+    let outlook = Arc::new(oauth::StoreOutlook::new(state_dir.clone()));
+    let keeper = Arc::new(Keeper::new(accounts.clone(), outlook, clock.clone(), host.clone()));
     let _housekeeping =
-        housekeeping::start(engine.clone(), service.clone(), host.clone(), state_dir.clone()).await?;
+        housekeeping::start(engine.clone(), service.clone(), keeper.clone(), host.clone(), state_dir.clone())
+            .await?;
+    let keeping = tokio::spawn(async move { keeper.run().await });
     let (requests, reloads) = mpsc::channel(8);
     tokio::spawn(reloader.run(reloads));
     tokio::spawn(control::serve(control, requests.clone(), health.clone()));
@@ -203,6 +231,9 @@ async fn serve(path: &Path, loaded: Loaded, settings: Daemon) -> anyhow::Result<
     tokio::spawn(exit_on_second_signal());
     engine.send(Command::Stop { signal }).await.context("the engine is gone")?;
     engine_ended.await.context("the engine ended unexpectedly")?;
+    // A refresh that is under way may have used its token up: its answer is worth waiting for.
+    keeping.abort();
+    accounts.finish(TOKEN_GRACE).await;
     // The last calls may have gone to our own meeting service: it is the last to go. Connections that people's browsers
     // keep open are cut when their time is over.
     let _ = stop_listening.send(());

@@ -214,6 +214,7 @@ impl Reloader {
                     self.host.log(&LogEvent::ScheduleMended {});
                 }
                 self.tell_needs_restart(&config.daemon);
+                self.assembler.accounts.retain(|name| config.providers.contains_key(name));
                 if applied.is_nothing() && !is_first {
                     return Outcome::Unchanged;
                 }
@@ -294,6 +295,7 @@ impl Reloader {
             ("listen", now.listen != before.listen),
             ("public_url", now.public_url != before.public_url),
             ("log", now.log != before.log),
+            ("token_key", now.token_key != before.token_key),
             ("entry_creates_rooms", now.entry_creates_rooms != before.entry_creates_rooms),
         ];
         for (setting, _) in settings.into_iter().filter(|(_, is_changed)| *is_changed) {

@@ -600,6 +600,7 @@ fn spec(meeting: &Meeting) -> MeetingSpec {
         title: meeting.title.clone(),
         policy: meeting.policy.clone(),
         room: Arc::new(RoomSpec {
+            timezone: Some(meeting.series.zone.name().to_owned()),
             hosts: meeting.hosts.clone(),
             participants: meeting.participants.clone(),
             settings: meeting.settings.clone(),

@@ -15,6 +15,7 @@ mod clock_guard;
 mod horizon;
 mod lanes;
 mod perform;
+mod quota;
 mod report;
 mod seats;
 #[cfg(test)]
@@ -89,6 +90,13 @@ pub enum Command {
         /// Dropped once it is kept, or could not be.
         done: oneshot::Sender<()>,
     },
+    /// Something was heard of a room: look at it soon.
+    Hint {
+        /// The provider's name.
+        provider: String,
+        /// The room's id there.
+        room_id: String,
+    },
     /// Bring what the horizon reaches now into the store, and forget what is past its retention.
     Housekeep,
     /// Finish: see [`STOP_GRACE`].
@@ -129,6 +137,7 @@ pub struct Engine {
     /// The schedule in force; `None` until one was applied.
     in_force: Option<Box<Schedule>>,
     in_flight: HashMap<i64, InFlight>,
+    quotas: quota::Quotas,
     last_ticket: u64,
     /// Everything in the store up to here is in a queue, in flight, or was seen.
     queued_until: DueKey,
@@ -178,6 +187,7 @@ impl Engine {
             is_configured: false,
             in_force: None,
             in_flight: HashMap::new(),
+            quotas: quota::Quotas::default(),
             queued_until: DueKey::START,
             last_ticket: 0,
             results: Vec::new(),
@@ -221,6 +231,7 @@ impl Engine {
                         self.remember(key, value);
                         drop(done);
                     }
+                    Some(Command::Hint { provider, room_id }) => self.hint(&provider, &room_id),
                     Some(Command::Housekeep) => self.housekeep(),
                     Some(Command::Stop { signal }) => return self.stop(signal).await,
                     None => return self.stop("abandoned").await,
@@ -376,6 +387,25 @@ impl Engine {
             with_room: number(self.tally.with_room),
             next_at,
         });
+    }
+
+    /// Has a room looked at that something was heard of. One that has a call under way is left alone: should that have
+    /// missed it, the next regular look will not.
+    fn hint(&mut self, provider: &str, room_id: &str) {
+        let reading = self.read_clock();
+        let outcome = self.store.by_room(provider, room_id).and_then(|found| {
+            let Some(record) = found.filter(|record| !self.in_flight.contains_key(&record.seq)) else {
+                return Ok(());
+            };
+            let mut turn = Turn::default();
+            self.step(&mut turn, Arc::new(record), &Event::Hinted, reading);
+            self.store.commit(&turn.batch)?;
+            self.committed(turn, reading);
+            Ok(())
+        });
+        if let Err(error) = outcome {
+            self.store_failed(&error);
+        }
     }
 
     fn remember(&mut self, key: &'static str, value: Option<String>) {

@@ -1,9 +1,11 @@
 //! Calls to providers: how they leave, and what their results mean.
 
+use super::quota::Charge;
+use super::turn::Outgoing;
 use super::{Engine, Reading};
 use crate::lifecycle::{Answer, Call, Failure, FailureKind, backoff};
 use crate::log::{LogEvent, Time};
-use crate::providers::{Provider, ProviderError, Room, RoomRequest, Sight};
+use crate::providers::{Provider, ProviderError, Room, RoomRequest, Shaped, Sight};
 use crate::seams::BoxFuture;
 use crate::seeded_bug::{Bug, is_on};
 use crate::store::{MeetingSpec, Record};
@@ -18,11 +20,16 @@ const CALL_MARGIN: Duration = Duration::from_secs(30);
 /// A provider that is missing in the schedule is looked for again after this.
 const UNCONFIGURED_PAUSE: TimeDelta = TimeDelta::seconds(60);
 
+/// Whether a spent quota lets something through is seen after this: it may have been raised.
+const QUOTA_LOOKED_AFTER: TimeDelta = TimeDelta::hours(1);
+
 /// An occurrence with a call under way: here is the truth about it, the store has a copy.
 pub(super) struct InFlight {
     pub(super) record: Arc<Record>,
     /// Tells this call's result from that of an earlier one that was given up.
     ticket: u64,
+    /// What it drew of a daily quota.
+    pub(super) charge: Option<Charge>,
 }
 
 /// What came back of a call.
@@ -36,6 +43,11 @@ pub(super) struct CallResult {
 }
 
 impl CallResult {
+    /// What came of the call.
+    pub(super) fn outcome(&self) -> &Outcome {
+        &self.outcome
+    }
+
     /// Turns it into a failure, as the store does not take what it brought. Returns whether that is new.
     pub(super) fn refuse(&mut self) -> bool {
         let why = "what the provider answered contradicts what is known, such as a room of another meeting";
@@ -54,11 +66,11 @@ impl CallResult {
 }
 
 #[derive(Debug, Clone)]
-enum Outcome {
-    Create(Result<Room, ProviderError>),
+pub(super) enum Outcome {
+    Create(Result<Shaped, ProviderError>),
     Find(Result<Option<Room>, ProviderError>),
     Look(Result<Sight, ProviderError>),
-    Update(Result<Room, ProviderError>),
+    Update(Result<Shaped, ProviderError>),
     Close(Result<(), ProviderError>),
     Announce(Result<(), ProviderError>),
 }
@@ -122,9 +134,9 @@ impl Leaving {
 
 impl Engine {
     /// Makes calls whose intents are committed.
-    pub(super) fn perform(&mut self, calls: Vec<(Arc<Record>, Call)>) {
+    pub(super) fn perform(&mut self, calls: Vec<Outgoing>) {
         let mut leaving: Vec<Leaving> =
-            calls.into_iter().filter_map(|(record, call)| self.prepare(record, call)).collect();
+            calls.into_iter().filter_map(|outgoing| self.prepare(outgoing)).collect();
         match leaving.len() {
             0 => {}
             1 => leaving.into_iter().for_each(|call| drop(self.calls.spawn(call.make()))),
@@ -136,7 +148,8 @@ impl Engine {
     }
 
     /// What leaves for a call; `None` when it cannot be made, which its result says.
-    fn prepare(&mut self, record: Arc<Record>, call: Call) -> Option<Leaving> {
+    fn prepare(&mut self, outgoing: Outgoing) -> Option<Leaving> {
+        let Outgoing { record, call, charge } = outgoing;
         self.last_ticket += 1;
         let ticket = self.last_ticket;
         let mut promise =
@@ -168,7 +181,7 @@ impl Engine {
                 None
             }
         };
-        self.in_flight.insert(record.seq, InFlight { record, ticket });
+        self.in_flight.insert(record.seq, InFlight { record, ticket, charge });
         leaving
     }
 
@@ -203,12 +216,25 @@ impl Engine {
                     limited_until = Some(until);
                     (FailureKind::NotDone, until)
                 }
+                ProviderError::QuotaSpent { frees_at } => {
+                    (FailureKind::NotDone, frees_at.clamp(retry_at, wall + QUOTA_LOOKED_AFTER))
+                }
                 ProviderError::OutcomeUnknown(_) => (FailureKind::Unknown, retry_at),
             };
             Failure { kind, message, retry_at }
         };
+        if let Outcome::Create(Ok(shaped)) | Outcome::Update(Ok(shaped)) = &result.outcome
+            && !shaped.differs.is_empty()
+        {
+            self.host.log(&LogEvent::RoomDiffers {
+                occurrence: &record.id,
+                provider: &record.provider,
+                room_id: &shaped.room.id,
+                differs: &shaped.differs.join(", "),
+            });
+        }
         let answer = match result.outcome.clone() {
-            Outcome::Create(made) => Answer::Create(made.map_err(&mut failure)),
+            Outcome::Create(made) => Answer::Create(made.map(|shaped| shaped.room).map_err(&mut failure)),
             Outcome::Find(Ok(None)) => {
                 // "None" is believed only when a room made just before would be visible by now.
                 let visible_at = record.occurrence.asked_at.map_or(wall, |asked_at| asked_at + find_lag);
@@ -221,7 +247,7 @@ impl Engine {
             }
             Outcome::Find(found) => Answer::Find(found.map_err(&mut failure)),
             Outcome::Look(seen) => Answer::Look(seen.map_err(&mut failure)),
-            Outcome::Update(made) => Answer::Update(made.map_err(&mut failure)),
+            Outcome::Update(made) => Answer::Update(made.map(|shaped| shaped.room).map_err(&mut failure)),
             Outcome::Close(done) => Answer::Close(done.map_err(&mut failure)),
             Outcome::Announce(done) => Answer::Announce(done.map_err(&mut failure)),
         };
@@ -238,7 +264,7 @@ impl Engine {
 /// A call with all that it needs.
 enum Wish {
     Create(RoomRequest),
-    Find(String),
+    Find(RoomRequest),
     Look(String),
     Update(String, RoomRequest),
     Close(String),
@@ -255,7 +281,7 @@ impl Wish {
         let room_id = || record.occurrence.room.as_ref().map(|room| room.id.clone()).unwrap_or_default();
         match call {
             Call::Create => Self::Create(request(record, spec)),
-            Call::Find => Self::Find(record.marker.clone().unwrap_or_default()),
+            Call::Find => Self::Find(request(record, spec)),
             Call::Look => Self::Look(room_id()),
             Call::Update => Self::Update(room_id(), request(record, spec)),
             Call::Close => Self::Close(room_id()),
@@ -269,7 +295,7 @@ impl Wish {
     async fn make(self, provider: &Arc<dyn Provider>) -> Outcome {
         match self {
             Self::Create(request) => Outcome::Create(provider.create(&request).await),
-            Self::Find(marker) => Outcome::Find(provider.find(&marker).await),
+            Self::Find(request) => Outcome::Find(provider.find(&request).await),
             Self::Look(room_id) => Outcome::Look(provider.look(&room_id).await),
             Self::Update(room_id, request) => Outcome::Update(provider.update(&room_id, &request).await),
             Self::Close(room_id) => Outcome::Close(provider.close(&room_id).await),
@@ -280,7 +306,8 @@ impl Wish {
     }
 }
 
-fn request(record: &Record, spec: &MeetingSpec) -> RoomRequest {
+/// What the record's room should be.
+pub(super) fn request(record: &Record, spec: &MeetingSpec) -> RoomRequest {
     let life = &record.occurrence;
     RoomRequest {
         marker: record.marker.clone().unwrap_or_default(),

@@ -2,6 +2,7 @@
 
 use super::clock_guard::Reading;
 use super::perform::CallResult;
+use super::quota::{Charge, Charged};
 use super::report::{self, Report};
 use super::{Engine, IDLE_PAUSE, INTAKE, LONGEST_NAP, TURN_SIZE, lane};
 use crate::lifecycle::{self, Call, Event, Reason, State};
@@ -15,6 +16,14 @@ use std::time::Duration;
 /// The digits of a marker that tell its time: 48 bits of milliseconds.
 const MARKER_TIME_DIGITS: usize = 12;
 
+/// A call that leaves once its turn is committed.
+pub(super) struct Outgoing {
+    pub(super) record: Arc<Record>,
+    pub(super) call: Call,
+    /// What it draws of a daily quota.
+    pub(super) charge: Option<Charge>,
+}
+
 /// What a turn gathers before it commits.
 #[derive(Default)]
 pub(super) struct Turn {
@@ -22,7 +31,7 @@ pub(super) struct Turn {
     /// What to tell once it is committed.
     pub(super) reports: Vec<Report>,
     /// What to call once it is committed.
-    pub(super) calls: Vec<(Arc<Record>, Call)>,
+    pub(super) calls: Vec<Outgoing>,
     /// The occurrences in `batch.updates`.
     pub(super) written: HashSet<i64>,
     /// The results that it deals with.
@@ -42,6 +51,7 @@ impl Engine {
         } else if self.housekeep_again_at.is_some_and(|at| at <= reading.boot) {
             self.housekeep();
         }
+        self.quotas.load(&mut *self.store)?;
         if self.queued_until.wake_at > reading.now.wall {
             // The clock went back, by less than counts as a step: what was queued may not be due any more.
             self.requeue();
@@ -112,9 +122,10 @@ impl Engine {
 
     /// A turn that did not become durable has not happened: its calls are not made, its results wait for the next one.
     pub(super) fn undone(&mut self, turn: Turn) {
-        for (record, _) in &turn.calls {
-            lane(&mut self.lanes, &record.provider).came_back();
+        for outgoing in &turn.calls {
+            lane(&mut self.lanes, &outgoing.record.provider).came_back();
         }
+        self.quotas.forget();
         for result in &turn.results {
             if let Some(in_flight) = self.in_flight.get(&result.seq) {
                 lane(&mut self.lanes, &in_flight.record.provider).is_out_again();
@@ -152,6 +163,10 @@ impl Engine {
             }
             let Some(in_flight) = self.in_flight.get(&result.seq) else { continue };
             let before = in_flight.record.clone();
+            if let Some(charge) = &in_flight.charge {
+                let used = self.quotas.settle(charge, result.outcome(), reading.now.wall, &*self.host);
+                turn.batch.quotas.extend(used);
+            }
             let answer = self.understand(&result, &before, reading);
             // Its place is free for what this same turn claims.
             lane(&mut self.lanes, &before.provider).came_back();
@@ -237,6 +252,8 @@ impl Engine {
         if is_room_lost {
             turn.batch.inserts.extend(from.stray(wall));
         }
+        let Charged { transition, charge, refusal } = self.charged(turn, spec, from, transition, reading);
+        let event = refusal.as_ref().unwrap_or(event);
         let mut record = from.with(transition.next, transition.wake_at);
         if matches!(event, Event::Answered(_) | Event::Restarted) {
             record.call = None;
@@ -279,7 +296,8 @@ impl Engine {
             return;
         }
         let after = Arc::new(record);
-        turn.calls.extend(transition.call.map(|call| (after.clone(), call)));
+        let record = after.clone();
+        turn.calls.extend(transition.call.map(|call| Outgoing { record, call, charge }));
         turn.reports.push(
             Report::new(before.clone(), after.clone(), transition.changes, event, spec.clone(), wall)
                 .with_warning(transition.warning)

@@ -12,6 +12,8 @@ pub enum Event {
     Tick,
     /// A call came back.
     Answered(Answer),
+    /// Something was heard of the room: it is worth a look.
+    Hinted,
     /// The daemon was restarted: calls in flight are lost.
     Restarted,
     /// The schedule gives these times now; with `is_changed`, title or settings differ as well.

@@ -130,6 +130,7 @@ pub fn step_among(
         Event::Due | Event::Tick => {}
         Event::Answered(answer) => step.answered(answer),
         Event::Restarted => step.restarted(),
+        Event::Hinted => step.hinted(),
         Event::Rescheduled { times, is_changed } => step.rescheduled(times, is_changed),
         Event::Removed => step.removed(),
     }
@@ -287,6 +288,15 @@ impl Step<'_> {
         }
         if is_too_far(self.next.look_at) && self.next.look_at > Some(self.next.times.starts_at) {
             self.next.look_at = Some(wall);
+        }
+    }
+
+    /// The room is looked at now, or as soon as two looks are far enough apart to agree.
+    fn hinted(&mut self) {
+        if self.next.state.has_open_room() {
+            let now = self.now.wall;
+            let soon = self.next.looked_at.map_or(now, |at| (at + CONFIRM_AFTER).max(now));
+            self.next.look_at = Some(self.next.look_at.map_or(soon, |at| at.min(soon)));
         }
     }
 

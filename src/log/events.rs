@@ -238,6 +238,8 @@ log_events! {
     WARN RoomLate = "room.late" { occurrence: &'a str, provider: &'a str, reason: &'a str, late_by_s: i64, starts_at: Time }
     /// Title, times or settings of the room were brought in line.
     INFO RoomUpdated = "room.updated" { occurrence: &'a str, provider: &'a str, ends_at: Time }
+    /// The provider left something of the room otherwise than wished: locked by the account, or not to be changed any more.
+    WARN RoomDiffers = "room.differs" { occurrence: &'a str, provider: &'a str, room_id: &'a str, differs: &'a str }
     /// The room was gone on two looks; another one is made.
     WARN RoomGone = "room.gone" { occurrence: &'a str, provider: &'a str, reason: &'a str, room_id: &'a str }
     /// A room that was gone, and for which another one was made, is there again; it is closed once nobody is in it.
@@ -298,6 +300,39 @@ log_events! {
     ERROR CallRejected = "call.rejected" { occurrence: &'a str, provider: &'a str, call: &'a str, error: &'a str }
     /// The provider takes no more requests until then.
     WARN ProviderLimited = "provider.limited" { provider: &'a str, until: Time }
+
+    /// The provider says that the day's quota of a host is spent: nothing that draws on it is asked before it frees.
+    WARN ProviderQuotaSpent = "provider.quota_spent" { provider: &'a str, quota: &'a str, limit: u64, frees_at: Time }
+
+    /// A webhook that says it is this provider's was refused. Told once an hour at most.
+    WARN WebhookRefused = "webhook.refused" { provider: &'a str, error: &'a str }
+
+    /// The account's access token was refreshed.
+    DEBUG AccountRefreshed = "account.refreshed" { provider: &'a str, generation: u64, expires_at: Time }
+    /// A refresh failed and is tried again; the token from before is used as long as it is valid.
+    WARN AccountRefreshFailed = "account.refresh_failed" {
+        provider: &'a str, attempts: u64, error: &'a str, retry_at: Time, valid_until: Option<Time>,
+    }
+    /// A refresh was under way when the program last stopped: the same token is tried again.
+    INFO AccountRecovered = "account.recovered" { provider: &'a str, since: Time }
+    /// New tokens cannot be written. They are kept in memory, and not used until they are on disk.
+    ERROR AccountNotSaved = "account.not_saved" { provider: &'a str, error: &'a str }
+    /// The account's grant is dead: its rooms cannot be made, changed or closed until somebody logs in again.
+    ERROR AccountDead = "account.dead" {
+        provider: &'a str, cause: &'a str, since: Time, breaks: u64, meetings: &'a str, mend_with: &'a str,
+    }
+    /// Nobody has logged in to the account yet: its rooms cannot be made.
+    ERROR AccountNotLoggedIn = "account.not_logged_in" {
+        provider: &'a str, breaks: u64, meetings: &'a str, mend_with: &'a str,
+    }
+    /// The account is not set up right: its rooms cannot be made, changed or closed once the last token is over.
+    ERROR AccountMisconfigured = "account.misconfigured" {
+        provider: &'a str, error: &'a str, breaks: u64, meetings: &'a str,
+    }
+    /// The account works again.
+    INFO AccountMended = "account.mended" { provider: &'a str }
+    /// The account's tokens do not allow everything that is done in the life of a room.
+    WARN AccountLacksScopes = "account.lacks_scopes" { provider: &'a str, missing: &'a str }
 
     /// The wall clock was set. Rooms are opened by it at once; ending and closing wait until the boot clock agrees.
     WARN ClockStepped = "clock.stepped" { by_s: i64, closing_waits_s: i64 }

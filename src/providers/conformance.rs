@@ -24,6 +24,11 @@ pub(crate) trait Backstage: Sync {
     fn shown<'a>(&'a self, _room_id: &'a str) -> BoxFuture<'a, Option<String>> {
         Box::pin(std::future::ready(None))
     }
+
+    /// An id that a room could have and none has.
+    fn missing_room(&self) -> &'static str {
+        "ffffffffffffffffffffffffffffffff"
+    }
 }
 
 /// A request for a room that starts in ten minutes and lasts half an hour.
@@ -49,26 +54,30 @@ pub(crate) fn request(marker: &str, now: DateTime<Utc>) -> RoomRequest {
 pub(crate) async fn keeps_the_contract(provider: &dyn Provider, backstage: &dyn Backstage) {
     let capabilities = provider.capabilities();
     let marker = "0123456789abcdef0123456789abcdef";
+    let other = "00112233445566778899aabbccddeeff";
     let unknown = "ffffffffffffffffffffffffffffffff";
     let mut wish = request(marker, backstage.now());
-    assert_eq!(provider.find(marker).await, Ok(None), "nothing is found before anything is made");
+    assert_eq!(provider.find(&wish).await, Ok(None), "nothing is found before anything is made");
 
     let rooms = backstage.room_count().await;
-    let room = provider.create(&wish).await.expect("a room is made");
+    let room = provider.create(&wish).await.expect("a room is made").room;
     assert!(!room.id.is_empty() && !room.join_url.is_empty());
     if capabilities.create_is_idempotent {
-        let again = provider.create(&wish).await.expect("creating is repeated");
+        let again = provider.create(&wish).await.expect("creating is repeated").room;
         assert!(again == room, "the same marker gives the same room");
     }
     assert_eq!(backstage.room_count().await, rooms + 1, "one marker, one room");
     assert!(
-        provider.find(marker).await.expect("it is found") == Some(room.clone()),
+        provider.find(&wish).await.expect("it is found") == Some(room.clone()),
         "by its marker, as it was made"
     );
-    assert_eq!(provider.find(unknown).await, Ok(None), "another marker finds nothing");
+    assert_eq!(
+        provider.find(&request(unknown, backstage.now())).await,
+        Ok(None),
+        "another marker finds nothing"
+    );
 
-    let other =
-        provider.create(&request("other-marker", backstage.now())).await.expect("a second room is made");
+    let other = provider.create(&request(other, backstage.now())).await.expect("a second room is made").room;
     assert_ne!(other.id, room.id, "another marker, another room");
 
     let seen = provider.look(&room.id).await.expect("it is seen");
@@ -95,12 +104,13 @@ pub(crate) async fn keeps_the_contract(provider: &dyn Provider, backstage: &dyn 
     "Retrospective".clone_into(&mut wish.title);
     for _ in 0..2 {
         let updated = provider.update(&room.id, &wish).await.expect("it is brought in line, again and again");
-        assert_eq!(updated.id, room.id);
+        assert_eq!(updated.room.id, room.id);
     }
     assert!(provider.look(&room.id).await.expect("it is seen").is_open, "a change closes nothing");
-    assert_eq!(provider.update(unknown, &wish).await, Err(ProviderError::NotFound));
-    assert_eq!(provider.look(unknown).await, Err(ProviderError::NotFound));
-    assert!(matches!(provider.close(unknown).await, Ok(()) | Err(ProviderError::NotFound)));
+    let missing = backstage.missing_room();
+    assert_eq!(provider.update(missing, &wish).await, Err(ProviderError::NotFound));
+    assert_eq!(provider.look(missing).await, Err(ProviderError::NotFound));
+    assert!(matches!(provider.close(missing).await, Ok(()) | Err(ProviderError::NotFound)));
     assert_eq!(backstage.room_count().await, rooms + 2, "neither of these made a room");
 
     for _ in 0..2 {

@@ -7,11 +7,12 @@
 #[cfg(test)]
 mod conformance;
 pub mod meeting_service;
+pub mod zoom;
 
 pub use crate::lifecycle::{Room, Sight};
 
 use crate::seams::BoxFuture;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -31,13 +32,14 @@ pub trait Provider: Send + Sync {
     ///
     /// # Errors
     /// [`ProviderError::OutcomeUnknown`] when the room may exist all the same.
-    fn create<'a>(&'a self, request: &'a RoomRequest) -> BoxFuture<'a, Result<Room, ProviderError>>;
+    fn create<'a>(&'a self, request: &'a RoomRequest) -> BoxFuture<'a, Result<Shaped, ProviderError>>;
 
-    /// The room that carries `marker`, open or closed; `None` when the service says definitely that there is none.
+    /// The room that carries `request.marker`, open or closed; `None` when the service says definitely that there is none.
+    /// What else the request says (who hosts it, when it starts) tells where to look.
     ///
     /// # Errors
     /// Any doubt (partial list, time-out) is an error, never `None`.
-    fn find<'a>(&'a self, marker: &'a str) -> BoxFuture<'a, Result<Option<Room>, ProviderError>>;
+    fn find<'a>(&'a self, request: &'a RoomRequest) -> BoxFuture<'a, Result<Option<Room>, ProviderError>>;
 
     /// The room's state and occupancy.
     ///
@@ -53,7 +55,7 @@ pub trait Provider: Send + Sync {
         &'a self,
         room_id: &'a str,
         request: &'a RoomRequest,
-    ) -> BoxFuture<'a, Result<Room, ProviderError>>;
+    ) -> BoxFuture<'a, Result<Shaped, ProviderError>>;
 
     /// Closes the room: everyone leaves, nobody can join. Safe to repeat.
     ///
@@ -68,6 +70,31 @@ pub trait Provider: Send + Sync {
     /// Of no consequence but for the log; [`ProviderError::NotFound`] has the room looked at.
     fn announce<'a>(&'a self, _room_id: &'a str, _text: &'a str) -> BoxFuture<'a, Result<(), ProviderError>> {
         Box::pin(std::future::ready(Err(ProviderError::Rejected("it shows no messages in rooms".to_owned()))))
+    }
+
+    /// Whose daily quota ([`Capabilities::daily_quota`]) creating and updating this room draws on: one word for each, such
+    /// as the host. `None`: nobody's.
+    fn quota_of(&self, request: &RoomRequest) -> Option<String> {
+        let _ = request;
+        None
+    }
+}
+
+/// A room that was made or changed, and what came of the wish.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shaped {
+    /// The room.
+    pub room: Room,
+    /// The service was asked to write something. `false`: it was as wished already, and no quota was drawn on.
+    pub is_written: bool,
+    /// What the service left otherwise than wished: one line for each thing, without secrets.
+    pub differs: Vec<String>,
+}
+
+impl From<Room> for Shaped {
+    /// As wished.
+    fn from(room: Room) -> Self {
+        Self { room, is_written: true, differs: Vec::new() }
     }
 }
 
@@ -95,6 +122,9 @@ pub struct RoomRequest {
 /// What all rooms of a meeting have in common: one value for all occurrences.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct RoomSpec {
+    /// The IANA zone in which the meeting is planned, for services that show times in a zone of the room's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timezone: Option<String>,
     /// Who leads the meeting: addresses or ids, in the vendor's terms.
     pub hosts: Vec<String>,
     /// Who is invited.
@@ -177,8 +207,32 @@ pub struct Capabilities {
     pub can_announce: bool,
     /// The longest time before the start at which a room can be created; `None`: any.
     pub longest_lead: Option<TimeDelta>,
+    /// How many creates and updates the service takes a day; `None`: no such limit.
+    pub daily_quota: Option<DailyQuota>,
     /// Portable settings that have no counterpart, with what happens instead (`recording` → "is ignored").
     pub unsupported_settings: BTreeMap<&'static str, &'static str>,
+}
+
+/// A limit of creates and updates per UTC day, for each of what [`Provider::quota_of`] names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DailyQuota {
+    /// So many a day.
+    pub limit: u32,
+    /// So many of them are kept for meetings that start on the same day.
+    pub kept_for_today: u32,
+    /// So many a close costs; it is never held back for that.
+    pub close_costs: u32,
+}
+
+impl DailyQuota {
+    /// The provider's day may begin a little later than ours.
+    const DAY_MARGIN: TimeDelta = TimeDelta::seconds(60);
+
+    /// When a quota that is spent at `now` begins anew: at the next 00:00 UTC.
+    pub fn frees_at(now: DateTime<Utc>) -> DateTime<Utc> {
+        let midnight = now.date_naive().succ_opt().map(|day| day.and_time(NaiveTime::MIN).and_utc());
+        midnight.unwrap_or(now) + Self::DAY_MARGIN
+    }
 }
 
 /// Why a call failed, by what the caller must do about it.
@@ -194,6 +248,12 @@ pub enum ProviderError {
     RateLimited {
         /// The earliest instant for the next request of this account.
         retry_at: Option<DateTime<Utc>>,
+    },
+    /// The daily quota on which this call draws ([`Provider::quota_of`]) is spent; nothing was done. Calls that draw on
+    /// another, or on none, go on.
+    QuotaSpent {
+        /// When it begins anew.
+        frees_at: DateTime<Utc>,
     },
     /// The service did not take the request (not reached, or a definite "not now"). Nothing was done.
     Unavailable(String),
@@ -211,6 +271,11 @@ impl std::fmt::Display for ProviderError {
                 write!(f, "rate limited until {}", at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true))
             }
             Self::RateLimited { retry_at: None } => f.write_str("rate limited"),
+            Self::QuotaSpent { frees_at } => write!(
+                f,
+                "the daily quota is spent, it frees at {}",
+                frees_at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
+            ),
             Self::Unavailable(why) => write!(f, "unavailable: {why}"),
             Self::OutcomeUnknown(why) => write!(f, "outcome unknown: {why}"),
         }

@@ -13,10 +13,10 @@ mod tests;
 
 pub use lock::{StoreLock, StoreLockError};
 pub use record::{MeetingSpec, Record, StoredMeeting};
-pub use sqlite::SqliteStore;
+pub use sqlite::{Ahead, SqliteStore};
 
 use crate::lifecycle::{Call, Change, State};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -83,6 +83,19 @@ pub struct Update {
     pub history: Vec<HistoryEntry>,
 }
 
+/// What was used of a daily quota.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QuotaUse {
+    /// The provider's name.
+    pub provider: String,
+    /// Whose quota it is, in the provider's terms.
+    pub quota: String,
+    /// The UTC day.
+    pub day: NaiveDate,
+    /// So often on that day.
+    pub used: u32,
+}
+
 /// Everything that one turn changes.
 #[derive(Debug, Default)]
 pub struct Batch {
@@ -92,6 +105,8 @@ pub struct Batch {
     pub inserts: Vec<Record>,
     /// Occurrences to change.
     pub updates: Vec<Update>,
+    /// What was used of daily quotas.
+    pub quotas: Vec<QuotaUse>,
     /// Values to keep by key; `None` drops one.
     pub meta: Vec<(&'static str, Option<String>)>,
 }
@@ -99,7 +114,11 @@ pub struct Batch {
 impl Batch {
     /// Nothing to write.
     pub fn is_empty(&self) -> bool {
-        self.meetings.is_empty() && self.inserts.is_empty() && self.updates.is_empty() && self.meta.is_empty()
+        self.meetings.is_empty()
+            && self.inserts.is_empty()
+            && self.updates.is_empty()
+            && self.meta.is_empty()
+            && self.quotas.is_empty()
     }
 }
 
@@ -130,6 +149,9 @@ pub trait Store: Send {
         between: Range<DateTime<Utc>>,
     ) -> Result<Vec<UpcomingStart>, StoreError>;
 
+    /// The occurrence that has this room, unless it is over.
+    fn by_room(&mut self, provider: &str, room_id: &str) -> Result<Option<Record>, StoreError>;
+
     /// Numbers of the occurrences with a call that had not come back when the daemon stopped.
     fn interrupted(&mut self) -> Result<Vec<i64>, StoreError>;
 
@@ -141,6 +163,9 @@ pub trait Store: Send {
 
     /// What would be cancelled with a meeting, with at most `examples` examples.
     fn cancellable(&mut self, meeting: &str, examples: usize) -> Result<Cancellable, StoreError>;
+
+    /// What was used of daily quotas: of each, on the last day on which it was drawn on.
+    fn quotas(&mut self) -> Result<Vec<QuotaUse>, StoreError>;
 
     /// The value kept under `key`.
     fn meta(&mut self, key: &str) -> Result<Option<String>, StoreError>;

@@ -75,6 +75,27 @@ fn update(store: &mut SqliteStore, changes: &[(&Record, &Record)]) -> Result<(),
 }
 
 #[test]
+fn what_is_ahead_of_a_provider_is_counted_and_the_first_of_it_named() {
+    let mut store = filled(5);
+    let other = Record { provider: "elsewhere".to_owned(), ..record("standup@far", start()) };
+    store.commit(&Batch { inserts: vec![other], ..Batch::default() }).unwrap();
+    let ahead = |now: TimeDelta, minutes| {
+        store.ahead_of("house", start() + now, start() + TimeDelta::minutes(minutes), 2).unwrap()
+    };
+    assert_eq!(ahead(TimeDelta::zero(), 0), Ahead::default());
+    let Ahead { count, first } = ahead(TimeDelta::zero(), 3);
+    assert_eq!((count, &first[0]), (3, &("standup@0".to_owned(), start())));
+    assert_eq!(first.len(), 2);
+    // Half an hour later the first are over.
+    assert_eq!(ahead(TimeDelta::minutes(32), 60).count, 2);
+    assert_eq!(store.ahead_of("nowhere", start(), start(), 2).unwrap().count, 0);
+    let due = store.next_due_by_provider(start() - TimeDelta::minutes(15)).unwrap();
+    assert_eq!(due.len(), 2);
+    assert_eq!(due["house"], start() - TimeDelta::minutes(15));
+    assert!(store.next_due_by_provider(start() - TimeDelta::minutes(16)).unwrap().is_empty());
+}
+
+#[test]
 fn every_field_comes_back_as_it_was_written() {
     let mut store = filled(1);
     let mut full = everything(&mut store).remove(0);

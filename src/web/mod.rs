@@ -1,4 +1,8 @@
-//! The listener: health for whoever watches the daemon, and the built-in meeting service.
+//! The listener: health for whoever watches the daemon, webhooks of providers, and the built-in meeting service.
+
+mod zoom;
+
+pub use zoom::{Hint, Webhooks};
 
 use crate::seams::Clock;
 use axum::Router;

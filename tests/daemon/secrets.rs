@@ -280,7 +280,7 @@ fn no_secret_is_in_anything_that_the_program_says() {
         assert!(all.contains(event), "{event} is part of the story");
     }
     // Once more as text.
-    let mut daemon = Place::start_as(place.command(&["run", "--log", "pretty", "-vvv"]));
+    let mut daemon = place.start_with(&["run", "--log", "pretty", "-vvv"]);
     daemon.wait_for_text("daemon.ready");
     said.process(daemon.pid());
     daemon.signal("TERM");

@@ -85,7 +85,12 @@ impl Place {
 
     /// Starts the daemon.
     pub(crate) fn start(&self) -> Daemon {
-        Self::start_as(self.command(&RUN))
+        self.start_with(&RUN)
+    }
+
+    /// Starts the daemon with these arguments.
+    pub(crate) fn start_with(&self, arguments: &[&str]) -> Daemon {
+        Self::start_as(self.command(arguments))
     }
 
     /// Starts the daemon by a command that was made to measure.

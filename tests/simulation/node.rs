@@ -11,18 +11,20 @@ use crate::timetable::Which;
 use crate::world::{Happening, Pending, Reply, State, World};
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
+use convened::auth::{self, Accounts, TokenStore};
 use convened::config::{self, Config};
 use convened::daemon::assemble::{Assembler, BuiltInService};
 use convened::engine::{Command, Engine, Outside, Schedule};
 use convened::lifecycle::Call;
-use convened::seams::Clock;
+use convened::seams::{Clock, Entropy, Host};
 use convened::store::{
-    Batch, Cancellable, Counts, Due, DueKey, Record, SqliteStore, Store, StoreError, StoredMeeting,
+    Batch, Cancellable, Counts, Due, DueKey, QuotaUse, Record, SqliteStore, Store, StoreError, StoredMeeting,
     UpcomingStart,
 };
 use convened::transport::{DateWitness, Transport, Witnessed};
+use convened::web::Webhooks;
 use http::Request;
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -232,9 +234,24 @@ impl State {
         let node = self.node.clone()?;
         let clock: Arc<dyn Clock> = node.clone();
         let witness = node.witness.clone();
-        let wire: Arc<dyn Transport> = Arc::new(Wire(node));
+        let wire: Arc<dyn Transport> = Arc::new(Wire(node.clone()));
         let transport: Arc<dyn Transport> = Arc::new(Witnessed::new(wire, witness, clock.clone()));
+        let entropy: Arc<dyn Entropy> = Arc::new(Dice(Mutex::new(Rng::new(self.setup.seed, 7))));
+        let host: Arc<dyn Host> = node.clone();
+        // No provider here has an account; one empty store serves all worlds of a thread.
+        thread_local!(static TOKENS: OnceCell<Arc<TokenStore>> = OnceCell::default());
+        let tokens = || Arc::new(TokenStore::in_memory(None, entropy.clone()).expect("memory"));
+        let accounts = Accounts::new(auth::Outside {
+            store: TOKENS.with(|store| store.get_or_init(tokens).clone()),
+            lock_dir: PathBuf::new(),
+            transport: transport.clone(),
+            clock: clock.clone(),
+            entropy: entropy.clone(),
+            host: host.clone(),
+        });
         let assembler = Assembler {
+            accounts: Arc::new(accounts),
+            webhooks: Arc::new(Webhooks::new(clock.clone(), host)),
             transport: transport.clone(),
             clock: clock.clone(),
             files: Arc::new(OneFile(Vec::new())),
@@ -398,6 +415,14 @@ impl Store for SimStore {
 
     fn by_id(&mut self, ids: &[String]) -> Result<Vec<Record>, StoreError> {
         self.inner().by_id(ids)
+    }
+
+    fn by_room(&mut self, provider: &str, room_id: &str) -> Result<Option<Record>, StoreError> {
+        self.inner().by_room(provider, room_id)
+    }
+
+    fn quotas(&mut self) -> Result<Vec<QuotaUse>, StoreError> {
+        self.inner().quotas()
     }
 
     fn interrupted(&mut self) -> Result<Vec<i64>, StoreError> {

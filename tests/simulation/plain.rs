@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use chrono::TimeDelta;
-use convened::providers::{Capabilities, Provider, ProviderError, Room, RoomRequest, Sight};
+use convened::providers::{Capabilities, Provider, ProviderError, Room, RoomRequest, Shaped, Sight};
 use convened::seams::{BoxFuture, Clock};
 use convened::transport::{Transport, TransportError, retry_after};
 use http::{Method, Request};
@@ -32,6 +32,7 @@ impl PlainDriver {
             reports_occupancy: true,
             can_announce: false,
             longest_lead: None,
+            daily_quota: None,
             unsupported_settings: BTreeMap::new(),
         };
         Self { transport, clock, timeout, capabilities }
@@ -86,16 +87,16 @@ impl Provider for PlainDriver {
         &self.capabilities
     }
 
-    fn create<'a>(&'a self, request: &'a RoomRequest) -> BoxFuture<'a, Result<Room, ProviderError>> {
+    fn create<'a>(&'a self, request: &'a RoomRequest) -> BoxFuture<'a, Result<Shaped, ProviderError>> {
         Box::pin(async move {
             let body = json!({"tag": request.marker, "title": request.title});
-            room(&self.call(Method::POST, "", Some(body), true).await?)
+            room(&self.call(Method::POST, "", Some(body), true).await?).map(Shaped::from)
         })
     }
 
-    fn find<'a>(&'a self, marker: &'a str) -> BoxFuture<'a, Result<Option<Room>, ProviderError>> {
+    fn find<'a>(&'a self, request: &'a RoomRequest) -> BoxFuture<'a, Result<Option<Room>, ProviderError>> {
         Box::pin(async move {
-            let found = self.call(Method::GET, &format!("?tag={marker}"), None, false).await?;
+            let found = self.call(Method::GET, &format!("?tag={}", request.marker), None, false).await?;
             match (found["complete"].as_bool(), found["rooms"].as_array()) {
                 (Some(true), Some(rooms)) => rooms.first().map(room).transpose(),
                 _ => Err(ProviderError::Unavailable("a part of the list".to_owned())),
@@ -117,10 +118,10 @@ impl Provider for PlainDriver {
         &'a self,
         room_id: &'a str,
         request: &'a RoomRequest,
-    ) -> BoxFuture<'a, Result<Room, ProviderError>> {
+    ) -> BoxFuture<'a, Result<Shaped, ProviderError>> {
         Box::pin(async move {
             let body = json!({"title": request.title});
-            room(&self.call(Method::PATCH, &format!("/{room_id}"), Some(body), true).await?)
+            room(&self.call(Method::PATCH, &format!("/{room_id}"), Some(body), true).await?).map(Shaped::from)
         })
     }
 

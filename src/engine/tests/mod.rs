@@ -2,10 +2,12 @@
 
 mod clocks;
 mod limits;
+mod quota;
 mod rules;
 mod schedule_changes;
 mod world;
 mod zone_data;
+mod zoom;
 
 use crate::lifecycle::State;
 use crate::providers::ProviderError;

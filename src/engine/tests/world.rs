@@ -6,7 +6,8 @@ use crate::config::{Meeting, ReloadGuard};
 use crate::lifecycle::{Extend, OnRemoved, Policy, State, Warn};
 use crate::log::LogEvent;
 use crate::providers::{
-    Capabilities, Provider, ProviderError, Room, RoomRequest, Settings as RoomSettings, Sight,
+    Capabilities, DailyQuota, Provider, ProviderError, Room, RoomRequest, Settings as RoomSettings, Shaped,
+    Sight,
 };
 use crate::schedule::{Repeat, Rule, Series};
 use crate::seams::BoxFuture;
@@ -217,10 +218,10 @@ impl Provider for FakeProvider {
         &self.capabilities
     }
 
-    fn create<'a>(&'a self, request: &'a RoomRequest) -> BoxFuture<'a, Result<Room, ProviderError>> {
+    fn create<'a>(&'a self, request: &'a RoomRequest) -> BoxFuture<'a, Result<Shaped, ProviderError>> {
         Box::pin(self.shared.call("create", move |truth| {
             if let Some(id) = truth.gives_always {
-                return Ok(room_of(id));
+                return Ok(room_of(id).into());
             }
             // An id is never given twice, whatever became of its room.
             truth.made += 1;
@@ -234,14 +235,18 @@ impl Provider for FakeProvider {
                 closed_at: None,
             };
             truth.rooms.insert(id.clone(), room);
-            Ok(room_of(&id))
+            Ok(room_of(&id).into())
         }))
     }
 
-    fn find<'a>(&'a self, marker: &'a str) -> BoxFuture<'a, Result<Option<Room>, ProviderError>> {
+    fn find<'a>(&'a self, request: &'a RoomRequest) -> BoxFuture<'a, Result<Option<Room>, ProviderError>> {
         Box::pin(self.shared.call("find", move |truth| {
-            Ok(truth.rooms.iter().find(|(_, room)| room.marker == marker).map(|(id, _)| room_of(id)))
+            Ok(truth.rooms.iter().find(|(_, room)| room.marker == request.marker).map(|(id, _)| room_of(id)))
         }))
+    }
+
+    fn quota_of(&self, request: &RoomRequest) -> Option<String> {
+        Some(request.spec.hosts.first().cloned().unwrap_or_else(|| "me".to_owned()))
     }
 
     fn look<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Sight, ProviderError>> {
@@ -255,12 +260,13 @@ impl Provider for FakeProvider {
         &'a self,
         id: &'a str,
         request: &'a RoomRequest,
-    ) -> BoxFuture<'a, Result<Room, ProviderError>> {
+    ) -> BoxFuture<'a, Result<Shaped, ProviderError>> {
         Box::pin(self.shared.call("update", move |truth| {
             let room = truth.rooms.get_mut(id).ok_or(ProviderError::NotFound)?;
+            let is_written = room.title != request.title || room.ends_at != request.ends_at;
             room.title.clone_from(&request.title);
             room.ends_at = request.ends_at;
-            Ok(room_of(id))
+            Ok(Shaped { is_written, ..room_of(id).into() })
         }))
     }
 
@@ -297,6 +303,9 @@ pub(super) struct World {
     pub(super) guard: ReloadGuard,
     /// The provider shows messages in rooms.
     pub(super) can_announce: bool,
+    pub(super) quota: Option<DailyQuota>,
+    /// Instead of the fake one.
+    pub(super) provider: Option<Arc<dyn Provider>>,
 }
 
 impl World {
@@ -320,8 +329,16 @@ impl World {
         let engine = engine(&shared, folder.path());
         let limits =
             LaneLimits { max_in_flight: 32, interval: Duration::ZERO, timeout: Duration::from_secs(30) };
-        let guard = ReloadGuard { rooms: 5, percent: 50 };
-        Self { engine, shared, folder, limits, guard, can_announce: true }
+        Self {
+            engine,
+            shared,
+            folder,
+            limits,
+            guard: ReloadGuard { rooms: 5, percent: 50 },
+            can_announce: true,
+            quota: None,
+            provider: None,
+        }
     }
 
     /// A world with these meetings in force.
@@ -338,9 +355,11 @@ impl World {
             reports_occupancy: true,
             can_announce: self.can_announce,
             longest_lead: None,
+            daily_quota: self.quota,
             unsupported_settings: BTreeMap::new(),
         };
-        let provider = Arc::new(FakeProvider { shared: self.shared.clone(), capabilities });
+        let fake = || Arc::new(FakeProvider { shared: self.shared.clone(), capabilities });
+        let provider = self.provider.clone().unwrap_or_else(|| fake());
         Box::new(Schedule {
             meetings: meetings.into_iter().map(|meeting| (meeting.id.clone(), Arc::new(meeting))).collect(),
             providers: vec![ProviderSetup { name: "house".to_owned(), provider, limits: self.limits }],

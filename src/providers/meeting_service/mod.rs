@@ -9,7 +9,7 @@ mod answer;
 mod tests;
 
 use self::answer::{Verb, understand};
-use super::{Capabilities, Provider, ProviderError, Room, RoomRequest, Sight};
+use super::{Capabilities, Provider, ProviderError, Room, RoomRequest, Shaped, Sight};
 use crate::meeting_service::{ADMIN_SECRET_HEADER, DEFAULT_APP_ID, PREFIX};
 use crate::seams::{BoxFuture, Clock};
 use crate::transport::Transport;
@@ -76,6 +76,7 @@ pub fn capabilities() -> Capabilities {
         reports_occupancy: true,
         can_announce: true,
         longest_lead: None,
+        daily_quota: None,
         unsupported_settings: BTreeMap::from([("recording", "is ignored")]),
     }
 }
@@ -163,16 +164,17 @@ impl Provider for Driver {
         &self.capabilities
     }
 
-    fn create<'a>(&'a self, request: &'a RoomRequest) -> BoxFuture<'a, Result<Room, ProviderError>> {
+    fn create<'a>(&'a self, request: &'a RoomRequest) -> BoxFuture<'a, Result<Shaped, ProviderError>> {
         Box::pin(async move {
             let wish = Wish { room_uuid: Some(&request.marker), ..Wish::of(request) };
             let data = self.post(Verb::Create, "", &wish).await?;
-            of_marker(Verb::Create, &request.marker, answer::room(Verb::Create, &data)?)
+            of_marker(Verb::Create, &request.marker, answer::room(Verb::Create, &data)?).map(Shaped::from)
         })
     }
 
-    fn find<'a>(&'a self, marker: &'a str) -> BoxFuture<'a, Result<Option<Room>, ProviderError>> {
+    fn find<'a>(&'a self, request: &'a RoomRequest) -> BoxFuture<'a, Result<Option<Room>, ProviderError>> {
         Box::pin(async move {
+            let marker = &request.marker;
             match self.get(Verb::Find, &path(marker)?).await {
                 Ok(data) => of_marker(Verb::Find, marker, answer::room(Verb::Find, &data)?).map(Some),
                 Err(ProviderError::NotFound) => Ok(None),
@@ -192,10 +194,10 @@ impl Provider for Driver {
         &'a self,
         room_id: &'a str,
         request: &'a RoomRequest,
-    ) -> BoxFuture<'a, Result<Room, ProviderError>> {
+    ) -> BoxFuture<'a, Result<Shaped, ProviderError>> {
         Box::pin(async move {
             let data = self.post(Verb::Update, &path(room_id)?, &Wish::of(request)).await?;
-            answer::room(Verb::Update, &data)
+            answer::room(Verb::Update, &data).map(Shaped::from)
         })
     }
 

@@ -139,7 +139,7 @@ async fn a_meetings_password_title_and_muting_reach_the_room() {
     let settings = &mut Arc::make_mut(&mut wish.spec).settings;
     settings.password = Some("open sesame".to_owned());
     settings.mute_on_entry = Some(true);
-    let room = driver.create(&wish).await.unwrap();
+    let room = driver.create(&wish).await.unwrap().room;
     assert!(room.join_url.starts_with(&format!("{}/m/", stage.base_url)));
     assert!(room.host_url.as_ref().unwrap().starts_with(&format!("{}#host=", room.join_url)));
     assert_eq!(stage.enter("m", "ann", Some("sesame")).await.1["code"], 32_403_100);
@@ -155,11 +155,11 @@ async fn a_wrong_admin_secret_or_application_blames_the_account_not_the_meeting(
     let wish = request("m", now());
     let stranger = driver(settings(&stage.base_url, "guess"));
     assert!(matches!(stranger.create(&wish).await, Err(ProviderError::Unauthenticated(_))));
-    assert!(matches!(stranger.find("m").await, Err(ProviderError::Unauthenticated(_))));
+    assert!(matches!(stranger.find(&wish).await, Err(ProviderError::Unauthenticated(_))));
     let elsewhere = driver(Settings { app_id: "other".to_owned(), ..stage.settings() });
     assert!(matches!(elsewhere.create(&wish).await, Err(ProviderError::Unavailable(_))));
     assert!(
-        matches!(elsewhere.find("m").await, Err(ProviderError::Unavailable(_))),
+        matches!(elsewhere.find(&wish).await, Err(ProviderError::Unavailable(_))),
         "and nothing is 'not there'"
     );
     let unsendable = driver(settings(&stage.base_url, "line\nbreak"));
@@ -185,6 +185,7 @@ fn kind<T>(result: Result<T, ProviderError>) -> String {
         Some(ProviderError::RateLimited { retry_at: Some(at) }) => {
             format!("limited {} s", (at - now()).num_seconds())
         }
+        Some(ProviderError::QuotaSpent { .. }) => "quota spent".to_owned(),
         Some(ProviderError::Unavailable(_)) => "unavailable".to_owned(),
         Some(ProviderError::OutcomeUnknown(_)) => "unknown".to_owned(),
     }
@@ -199,7 +200,7 @@ async fn verdicts(misdeed: Misdeed) -> [String; 5] {
     let wish = request("m", now());
     [
         kind(driver.create(&wish).await),
-        kind(driver.find("m").await),
+        kind(driver.find(&wish).await),
         kind(driver.look("m").await),
         kind(driver.update("m", &wish).await),
         kind(driver.close("m").await),

@@ -1,12 +1,15 @@
 //! [`Store`] on SQLite: WAL with `synchronous=FULL`, one connection, statements prepared once.
 
+mod outlook;
 mod row;
 mod write;
 
+pub use self::outlook::Ahead;
 use self::row::{NAMES, ms, read_instant, read_record};
 use self::write::Updates;
 use super::{
-    Batch, Cancellable, Counts, Due, DueKey, Record, Store, StoreError, StoredMeeting, UpcomingStart,
+    Batch, Cancellable, Counts, Due, DueKey, QuotaUse, Record, Store, StoreError, StoredMeeting,
+    UpcomingStart,
 };
 use crate::lifecycle::State;
 use crate::sqlite_file::{OpenError, Schema, check_whole};
@@ -17,8 +20,10 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 /// The letters `cnvd`.
-const SCHEMA: Schema =
-    Schema { application_id: 0x636e_7664, migrations: &[include_str!("../schema/0001_initial.sql")] };
+const SCHEMA: Schema = Schema {
+    application_id: 0x636e_7664,
+    migrations: &[include_str!("../schema/0001_initial.sql"), include_str!("../schema/0002_quota.sql")],
+};
 
 /// What is due at the instant of the last one taken, after it; and what is due later. SQLite finds the place of a pair of
 /// values by the first of them only: of a herd that is due at one instant, a single search would read again all that was
@@ -274,6 +279,13 @@ impl Store for SqliteStore {
         self.records_by(&SQL, ids)
     }
 
+    fn by_room(&mut self, provider: &str, room_id: &str) -> Result<Option<Record>, StoreError> {
+        static SQL: LazyLock<String> = LazyLock::new(|| {
+            format!("SELECT {NAMES} FROM occurrences WHERE provider = ?1 AND room_id = ?2 AND is_begun = 1")
+        });
+        Ok(self.records(&SQL, [provider, room_id])?.pop())
+    }
+
     fn of_meeting(&mut self, meeting: &str, since: DateTime<Utc>) -> Result<Vec<Record>, StoreError> {
         let sql = format!(
             "SELECT {NAMES} FROM occurrences
@@ -366,6 +378,29 @@ impl Store for SqliteStore {
         let ids = with_room.query_map(params![meeting, limit], |row| row.get(0)).map_err(&error)?;
         let examples = ids.collect::<Result<_, _>>().map_err(&error)?;
         Ok(Cancellable { counts, examples })
+    }
+
+    fn quotas(&mut self) -> Result<Vec<QuotaUse>, StoreError> {
+        let error = self.error();
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT provider, quota, day, used FROM quota_use")
+            .map_err(&error)?;
+        let mut rows = statement.query([]).map_err(&error)?;
+        let mut quotas = Vec::new();
+        while let Some(row) = rows.next().map_err(&error)? {
+            let (provider, quota): (String, String) =
+                (row.get(0).map_err(&error)?, row.get(1).map_err(&error)?);
+            let day: String = row.get(2).map_err(&error)?;
+            let Ok(day) = day.parse() else {
+                return Err(StoreError::BadRow {
+                    id: format!("{provider} {quota}"),
+                    what: format!("day {day:?}"),
+                });
+            };
+            quotas.push(QuotaUse { provider, quota, day, used: row.get(3).map_err(&error)? });
+        }
+        Ok(quotas)
     }
 
     fn meta(&mut self, key: &str) -> Result<Option<String>, StoreError> {

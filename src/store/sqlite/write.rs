@@ -1,6 +1,6 @@
 //! What a commit writes.
 
-use super::super::{Batch, HistoryEntry, Record, StoredMeeting, Update};
+use super::super::{Batch, HistoryEntry, QuotaUse, Record, StoredMeeting, Update};
 use super::row::{COLUMNS, NAMES, ms};
 use rusqlite::{CachedStatement, Connection, Statement, params};
 use std::collections::BTreeMap;
@@ -87,6 +87,7 @@ pub(super) fn write(connection: &Connection, batch: &Batch, updates: &mut Update
     updates.write(connection, &batch.updates)?;
     // After the updates: a new record may take over the room of one that has just let it go.
     insert(connection, &batch.inserts)?;
+    write_quotas(connection, &batch.quotas)?;
     for (key, value) in &batch.meta {
         write_meta(connection, key, value.as_deref())?;
     }
@@ -103,6 +104,18 @@ fn write_meta(connection: &Connection, key: &str, value: Option<&str>) -> rusqli
         None => connection.prepare_cached("DELETE FROM meta WHERE key = ?1")?.execute([key]),
     }
     .map(drop)
+}
+
+fn write_quotas(connection: &Connection, quotas: &[QuotaUse]) -> rusqlite::Result<()> {
+    for of in quotas {
+        connection
+            .prepare_cached(
+                "INSERT INTO quota_use (provider, quota, day, used) VALUES (?1, ?2, ?3, ?4)
+                 ON CONFLICT (provider, quota) DO UPDATE SET day = excluded.day, used = excluded.used",
+            )?
+            .execute(params![of.provider, of.quota, of.day.to_string(), of.used])?;
+    }
+    Ok(())
 }
 
 fn write_meetings(connection: &Connection, meetings: &[StoredMeeting]) -> rusqlite::Result<()> {
