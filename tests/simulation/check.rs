@@ -4,7 +4,7 @@
 use crate::Ms;
 use crate::node::{Node, call_of};
 use crate::service::Ask;
-use crate::setup::{MINUTE, SECOND};
+use crate::setup::{HOUR, MINUTE, SECOND};
 use crate::timetable::{Entry, Key, Which};
 use crate::world::{Happening, Pending, State, World};
 use convened::lifecycle::{Call, Change, Reason, State as Stage};
@@ -371,7 +371,10 @@ impl State {
             }
             (Stage::Closing, Reason::Removed) => {
                 let entry = self.planned_entry(seen.key);
-                let is_wanted = |times: Option<(Ms, Ms)>| times.is_some_and(|(_, end)| end > now);
+                // What a wrong clock opened days ahead, and an edit moves then, is beyond the horizon: it is made anew in time.
+                let horizon = now + self.expected.horizon_h * HOUR;
+                let is_wanted =
+                    |times: Option<(Ms, Ms)>| times.is_some_and(|(start, end)| end > now && start < horizon);
                 let is_given = seen.key.is_some_and(|key| {
                     is_wanted(self.expected.times(key))
                         && self.pending.as_ref().is_none_or(|pending| is_wanted(pending.times(key)))
