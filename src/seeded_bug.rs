@@ -1,6 +1,6 @@
 //! Known bugs, put into the program on purpose to see whether the simulation catches them (`tests/simulation`).
 //!
-//! Only the cargo feature `seeded-bugs` has them, which no release is built with: without it, [`is_on`] is a constant
+//! Only the cargo feature `seeded-bugs` has them, which no release is built with: without it, `is_on` is a constant
 //! `false` and every site vanishes. With it, one build serves all: the bug is chosen at run time, by its name.
 
 macro_rules! bugs {

@@ -431,7 +431,9 @@ impl Engine {
         record.title.clone_from(&moved.instance.title);
         // Rooms that exist, or may exist, stay where they are; what has none yet goes to the meeting's provider.
         let life = &record.occurrence;
-        if life.state == State::Planned || (life.state == State::Creating && life.asked_at.is_none()) {
+        if life.state == State::Planned
+            || (life.state == State::Creating && life.may_come_since(reading.now.wall).is_none())
+        {
             record.provider.clone_from(&meeting.provider);
         }
         diff.applied.moved += usize::from(before.occurrence.times != times);

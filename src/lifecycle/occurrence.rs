@@ -1,5 +1,6 @@
 //! The value that [`step()`](super::step()) works on.
 
+use super::time_rules::LATEST_DEED;
 use super::{CONFIRM_AFTER, Policy, Reason, State};
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -81,6 +82,8 @@ pub struct Occurrence {
     pub extended_by: TimeDelta,
     /// When a create was sent whose outcome is not known: find the room before another create.
     pub asked_at: Option<DateTime<Utc>>,
+    /// When a create was sent whose outcome was not known, and whose room was not found: it may still come.
+    pub doubted_at: Option<DateTime<Utc>>,
     /// The room.
     pub room: Option<Room>,
     /// The room does not show yet what the schedule says.
@@ -129,6 +132,7 @@ impl Occurrence {
             times,
             extended_by: TimeDelta::zero(),
             asked_at: None,
+            doubted_at: None,
             room: None,
             is_outdated: false,
             is_update_sent: false,
@@ -185,6 +189,12 @@ impl Occurrence {
     /// warned of.
     pub fn last_close(&self, policy: &Policy) -> DateTime<Utc> {
         self.closes_at(policy) + self.extension_left(policy).max(TimeDelta::zero())
+    }
+
+    /// When a create was sent that may still make a room; `None`: there is none, or it is known.
+    pub fn may_come_since(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let doubted_at = self.doubted_at.filter(|at| now < *at + LATEST_DEED);
+        self.asked_at.or(doubted_at)
     }
 
     /// The room of this occurrence, which is gone, as an occurrence of its own: looked for, and closed if it turns up.

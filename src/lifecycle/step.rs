@@ -169,6 +169,17 @@ impl Step<'_> {
         self.to(State::Closing, reason);
     }
 
+    /// Ends a life that has no room: at once, or, as long as a room may still come, by looking for that and closing it.
+    pub(super) fn give_up(&mut self, state: State, verdict: Verdict, reason: Reason) {
+        match self.next.may_come_since(self.now.wall) {
+            Some(since) => {
+                self.next.asked_at = Some(since);
+                self.close(verdict, reason);
+            }
+            None => self.finish(state, reason),
+        }
+    }
+
     /// Ends [`State::Closing`]: there is no open room any more.
     pub(super) fn closed(&mut self, reason: Reason) {
         match self.next.verdict.take() {
@@ -270,6 +281,7 @@ impl Step<'_> {
             self.next.look_at = self.next.state.has_open_room().then_some(wall);
         }
         self.next.asked_at = self.next.asked_at.map(|at| at.min(wall));
+        self.next.doubted_at = self.next.doubted_at.map(|at| at.min(wall));
         let is_too_far = |at: Option<DateTime<Utc>>| is_ahead(at.map(|at| at - time_rules::LONGEST_PAUSE));
         if is_too_far(self.next.retry_at) {
             self.next.retry_at = None;
@@ -352,7 +364,7 @@ impl Step<'_> {
         if self.next.state == State::Closing && may_come {
             self.next.retry_at = Some(wall + time_rules::LOOK_FOR_LATE_EVERY);
         } else {
-            self.next.asked_at = None;
+            self.next.doubted_at = self.next.asked_at.take().or(self.next.doubted_at);
             self.next.retry_at = None;
         }
     }
@@ -360,6 +372,7 @@ impl Step<'_> {
     fn has_room(&mut self, room: Room, reason: Reason) {
         self.next.room = Some(room);
         self.next.asked_at = None;
+        self.next.doubted_at = None;
         self.next.occupancy = None;
         self.next.looked_at = None;
         self.next.watched_since = None;
@@ -377,7 +390,7 @@ impl Step<'_> {
                 self.next.asked_at = None;
                 self.next.last_error = Some(failure.message);
                 if self.next.state == State::Creating {
-                    self.finish(State::Failed, Reason::Rejected);
+                    self.give_up(State::Failed, Verdict::Failed, Reason::Rejected);
                 }
             }
             FailureKind::NotDone => {
@@ -569,7 +582,8 @@ impl Step<'_> {
             State::Creating => {
                 self.next.is_outdated |= self.next.asked_at.is_some();
                 self.clear_failures();
-                if self.next.asked_at.is_none() && self.now.wall < self.next.create_at(self.policy) {
+                let may_come = self.next.may_come_since(self.now.wall).is_some();
+                if !may_come && self.now.wall < self.next.create_at(self.policy) {
                     self.to(State::Planned, Reason::Rescheduled);
                 }
             }
@@ -618,11 +632,13 @@ impl Step<'_> {
 
     fn removed(&mut self) {
         match self.next.state {
-            State::Planned => self.finish(State::Cancelled, Reason::Removed),
-            State::Creating if self.next.asked_at.is_none() || is_on(Bug::CancelForgetsCreate) => {
+            State::Creating if is_on(Bug::CancelForgetsCreate) => {
                 self.finish(State::Cancelled, Reason::Removed);
             }
-            State::Creating | State::Ready => self.close(Verdict::Cancelled, Reason::Removed),
+            State::Planned | State::Creating => {
+                self.give_up(State::Cancelled, Verdict::Cancelled, Reason::Removed);
+            }
+            State::Ready => self.close(Verdict::Cancelled, Reason::Removed),
             State::Live | State::Ended => match self.policy.on_removed {
                 OnRemoved::Close => self.close(Verdict::Cancelled, Reason::Removed),
                 OnRemoved::Finish => {

@@ -62,10 +62,9 @@ fn change_by_time(step: &mut Step<'_>) -> bool {
             let is_late = now.wall > next.create_at(policy) + LATE_AFTER;
             step.to(State::Creating, if is_late { Reason::Late } else { Reason::LeadReached });
         }
-        State::Creating if now.settled >= next.ends_at() => match next.asked_at {
-            Some(_) => step.close(Verdict::Failed, Reason::WindowOver),
-            None => step.finish(State::Failed, Reason::WindowOver),
-        },
+        State::Creating if now.settled >= next.ends_at() => {
+            step.give_up(State::Failed, Verdict::Failed, Reason::WindowOver);
+        }
         State::Ready if now.wall >= next.times.starts_at => step.to(State::Live, Reason::StartReached),
         State::Live | State::Ended if next.is_removed && is_surely_empty(next) => {
             step.close(Verdict::Cancelled, Reason::Removed);

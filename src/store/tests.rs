@@ -108,6 +108,7 @@ fn every_field_comes_back_as_it_was_written() {
         generation: 3,
         extended_by: TimeDelta::minutes(20),
         asked_at: Some(start()),
+        doubted_at: Some(start()),
         room: Some(Room {
             id: "r1".to_owned(),
             join_url: "https://example.com/j".to_owned(),

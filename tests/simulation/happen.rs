@@ -118,7 +118,8 @@ impl State {
             }
             _ => {}
         }
-        let arrived = room.map(|room| (self.now(), self.rooms.all[room].people));
+        let is_counted = self.uncounted_until[ask.which as usize] <= self.now();
+        let arrived = room.filter(|_| is_counted).map(|room| (self.now(), self.rooms.all[room].people));
         if let Some(pending) = self.calls.get_mut(&id) {
             pending.arrived = arrived;
             pending.outcome = Some(outcome);
@@ -131,7 +132,7 @@ impl State {
         let Some(pending) = self.calls.get_mut(&id) else { return };
         let (reply, outcome) = (pending.reply.take(), pending.outcome.take());
         let (which, fault, node, pause) = (pending.ask.which, pending.fault, pending.node, pending.pause);
-        let (seq, key, target) = (pending.seq, pending.key, pending.ask.target.clone());
+        let (key, target) = (pending.key, pending.ask.target.clone());
         let arrived = pending.arrived;
         let is_look = pending.ask.is(convened::lifecycle::Call::Look);
         if fault != Some(Fault::AppliedLate) {
@@ -150,9 +151,6 @@ impl State {
                 room.seen_at = Some(at);
                 room.was_seen_occupied |= people > 0;
             }
-        }
-        if let Some(count) = seq.and_then(|seq| self.under_way.get_mut(&seq)) {
-            *count = count.saturating_sub(1);
         }
         let lost = match fault {
             Some(_) => TransportError::AnswerLost("timed out".to_owned()),

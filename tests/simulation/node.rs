@@ -165,7 +165,6 @@ impl State {
         self.commands = None;
         self.is_applying = false;
         self.has_schedule = false;
-        self.under_way.clear();
         self.sent = Default::default();
         self.touch(self.now());
         if let Some(abort) = self.abort.take() {

@@ -13,4 +13,14 @@ pub(crate) const ALL: &[(&str, &str, &str)] = &[
         "2:store-fails,13:crash-before-commit",
         "a full disk kept the note of what the clocks showed, and nobody wrote it later: closed early after a restart",
     ),
+    (
+        "restored",
+        "5:applied-late,11:limited-until,-e2,-e3",
+        "a late create, not found at first, the next one refused, then taken out: its room was forgotten",
+    ),
+    (
+        "restored",
+        "45:applied-late,51:false-success",
+        "the world took a room that was gone and came back for a second one",
+    ),
 ];

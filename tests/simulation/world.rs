@@ -19,7 +19,7 @@ use convened::store::SqliteStore;
 use convened::transport::TransportError;
 use http::Response;
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -166,12 +166,13 @@ pub(crate) struct State {
     pub(crate) seq_of_marker: HashMap<String, i64>,
     pub(crate) seq_of_key: HashMap<Key, i64>,
     pub(crate) seq_of_room: HashMap<(usize, String), i64>,
+    /// The marks of rooms that were gone, and are looked for.
+    pub(crate) strays: HashSet<String>,
     pub(crate) open_of_key: HashMap<Key, Vec<usize>>,
     pub(crate) ended_early: HashMap<Key, ()>,
     pub(crate) trouble_of: HashMap<Key, Ms>,
     /// The last thing that went wrong for all; may be in the future.
     pub(crate) trouble: Ms,
-    pub(crate) under_way: HashMap<i64, u32>,
     pub(crate) told: BTreeMap<&'static str, u64>,
     /// The schedule is applied once more, to see that it changes nothing.
     pub(crate) is_inspecting: bool,
@@ -234,11 +235,11 @@ impl World {
             seq_of_marker: HashMap::new(),
             seq_of_key: HashMap::new(),
             seq_of_room: HashMap::new(),
+            strays: HashSet::new(),
             open_of_key: HashMap::new(),
             ended_early: HashMap::new(),
             trouble_of: HashMap::new(),
             trouble: setup.from,
-            under_way: HashMap::new(),
             told: BTreeMap::new(),
             is_inspecting: false,
             presence: HashMap::new(),

@@ -41,6 +41,21 @@ fn a_room_that_never_comes_is_looked_for_five_minutes_and_no_longer() {
 }
 
 #[test]
+fn a_room_may_still_come_when_it_was_not_found_and_the_next_create_was_refused() {
+    for kind in [FailureKind::NotDone, FailureKind::Rejected] {
+        let mut story = Story::new();
+        story.create = vec![Err(FailureKind::Unknown), Err(kind)];
+        story.find = vec![Some(false), Some(false)];
+        story.until("08:45:04");
+        assert!(story.calls.starts_with(&["create", "find", "create"]), "{kind:?}: {:?}", story.calls);
+        // What of the first create comes now is nobody's, unless it is looked for.
+        story.happens(Event::Removed);
+        story.until("08:52:00");
+        assert!(story.calls.ends_with(&["find", "close", "look"]), "{kind:?}: {:?}", story.calls);
+    }
+}
+
+#[test]
 fn after_a_close_one_no_such_room_is_not_believed() {
     for (sees, closes, closed_at) in [
         // A lie, and the room is open: the close was not taken.

@@ -34,6 +34,7 @@ CREATE TABLE occurrences (
         OR call = 'announce'),
     marker         TEXT,
     asked_at_ms    INTEGER,
+    doubted_at_ms  INTEGER,
     room_id        TEXT,
     join_url       TEXT,
     host_url       TEXT,

@@ -70,6 +70,7 @@ columns! {
     "attempts": |r| integer(r.occurrence.attempts.into()),
     "last_error": |r| optional_text(r.occurrence.last_error.as_deref()),
     "changed_at_ms": |r| instant(r.changed_at),
+    "doubted_at_ms": |r| optional_instant(r.occurrence.doubted_at),
     "is_begun": |r| flag(r.wake_at.is_some() && r.occurrence.state != State::Planned),
 }
 
@@ -132,6 +133,7 @@ pub(super) fn read_record(row: &Row<'_>) -> rusqlite::Result<Result<Record, Stor
         times: Times { starts_at: read_instant(row, 8)?, ends_at: read_instant(row, 9)? },
         extended_by: TimeDelta::try_milliseconds(row.get(10)?).unwrap_or_default(),
         asked_at: read_optional_instant(row, 14)?,
+        doubted_at: read_optional_instant(row, 35)?,
         room,
         is_outdated: row.get(18)?,
         is_update_sent: false,
