@@ -12,6 +12,7 @@
 )]
 #![expect(clippy::disallowed_methods, reason = "what is measured here is real time")]
 
+mod count;
 mod daemon;
 mod server;
 mod world;
@@ -37,6 +38,9 @@ fn main() {
     };
     let sizes: Vec<usize> = arguments.iter().filter_map(|argument| argument.parse().ok()).collect();
     let sizes = if sizes.is_empty() { vec![1_000, 10_000, 100_000] } else { sizes };
+    if arguments.iter().any(|argument| argument == "count") {
+        return sizes.iter().for_each(|rooms| count::make(*rooms));
+    }
     println!("{:<56} {:>12} {:>12} {:>6}", "figure", "ours", "bare client", "ratio");
     let child = Child::start();
     if is_wanted("herd") {

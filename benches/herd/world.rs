@@ -9,7 +9,7 @@ use convened::lifecycle::{Occurrence, OnRemoved, Policy, Times, Warn};
 use convened::log::LogEvent;
 use convened::providers::meeting_service::{Driver, Settings};
 use convened::schedule::{Repeat, Series};
-use convened::seams::{Host, HostState, SystemClock, SystemEntropy};
+use convened::seams::{Clock, Host, HostState, SystemClock, SystemEntropy};
 use convened::store::{Batch, MeetingSpec, Record, SqliteStore, Store as _, StoredMeeting};
 use convened::transport::{DateWitness, HttpClient, Transport};
 use serde_json::Value;
@@ -176,6 +176,18 @@ pub(super) struct Run {
 
 impl Run {
     pub(super) fn new(child: &Child, limits: LaneLimits) -> Self {
+        let transport = Arc::new(HttpClient::new().unwrap());
+        Self::on(child.runtime.handle().clone(), Arc::new(SystemClock), transport, child.base_url(), limits)
+    }
+
+    /// An engine whose calls run on `calls` and leave by `transport`.
+    pub(super) fn on(
+        calls: tokio::runtime::Handle,
+        clock: Arc<dyn Clock>,
+        transport: Arc<dyn Transport>,
+        base_url: String,
+        limits: LaneLimits,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut store = SqliteStore::open(folder.path()).unwrap();
         let meeting = meeting();
@@ -184,11 +196,11 @@ impl Run {
         store.commit(&Batch { meetings: vec![stored(&meeting)], meta, ..Batch::default() }).unwrap();
         let ears = Arc::new(Ears::default());
         let outside = Outside {
-            clock: Arc::new(SystemClock),
+            clock: clock.clone(),
             entropy: Arc::new(SystemEntropy),
             host: ears.clone(),
             witness: Arc::new(DateWitness::default()),
-            calls: child.runtime.handle().clone(),
+            calls,
         };
         let mut engine = Engine::new(Box::new(store), outside).unwrap();
         engine.recover().unwrap();
@@ -198,11 +210,9 @@ impl Run {
             runtime.block_on(engine.run(commands));
         };
         std::thread::Builder::new().name("engine".to_owned()).spawn(run).unwrap();
-        let transport: Arc<dyn Transport> = Arc::new(HttpClient::new().unwrap());
-        let base_url = child.base_url();
         let setup = Box::new(move |meetings: Vec<Meeting>| {
             let settings = Settings::new(base_url.clone(), "secret".into());
-            let driver = Driver::new(settings, transport.clone(), Arc::new(SystemClock));
+            let driver = Driver::new(settings, transport.clone(), clock.clone());
             Box::new(Schedule {
                 meetings: meetings
                     .into_iter()

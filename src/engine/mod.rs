@@ -13,6 +13,7 @@
 mod apply;
 mod clock_guard;
 mod horizon;
+mod inbox;
 mod lanes;
 mod perform;
 mod quota;
@@ -33,6 +34,7 @@ use crate::store::{Batch, Counts, DueKey, MeetingSpec, Store, StoreError};
 use crate::transport::DateWitness;
 use chrono::{DateTime, TimeDelta, Utc};
 use clock_guard::{ClockChange, ClockGuard, Reading};
+use inbox::Inbox;
 use lanes::Lane;
 use perform::{CallResult, InFlight};
 use std::collections::{BTreeMap, HashMap};
@@ -136,15 +138,15 @@ pub struct Engine {
     is_configured: bool,
     /// The schedule in force; `None` until one was applied.
     in_force: Option<Box<Schedule>>,
-    in_flight: HashMap<i64, InFlight>,
+    in_flight: HashMap<i64, InFlight, foldhash::fast::RandomState>,
     quotas: quota::Quotas,
     last_ticket: u64,
     /// Everything in the store up to here is in a queue, in flight, or was seen.
     queued_until: DueKey,
     /// What came back and is not committed yet.
     results: Vec<CallResult>,
-    results_in: mpsc::UnboundedReceiver<CallResult>,
-    results_out: mpsc::UnboundedSender<CallResult>,
+    /// Where what comes back arrives.
+    inbox: Arc<Inbox>,
     /// While the store cannot be written: when that was last told, on the boot clock.
     store_failure_told: Option<Duration>,
     /// Everything else is up, and the store is waited for.
@@ -171,7 +173,6 @@ impl Engine {
     /// # Errors
     /// When the store cannot be read.
     pub fn new(mut store: Box<dyn Store>, outside: Outside) -> Result<Self, StoreError> {
-        let (results_out, results_in) = mpsc::unbounded_channel();
         let specs =
             store.meetings()?.into_iter().map(|meeting| (meeting.id, Arc::new(meeting.spec))).collect();
         Ok(Self {
@@ -186,13 +187,12 @@ impl Engine {
             seats: seats::Seats::default(),
             is_configured: false,
             in_force: None,
-            in_flight: HashMap::new(),
+            in_flight: HashMap::default(),
             quotas: quota::Quotas::default(),
             queued_until: DueKey::START,
             last_ticket: 0,
             results: Vec::new(),
-            results_in,
-            results_out,
+            inbox: Arc::default(),
             store_failure_told: None,
             is_ready_due: false,
             is_one_by_one: false,
@@ -236,7 +236,7 @@ impl Engine {
                     Some(Command::Stop { signal }) => return self.stop(signal).await,
                     None => return self.stop("abandoned").await,
                 },
-                Some(result) = self.results_in.recv() => self.results.push(result),
+                () = self.inbox.wait(1) => drop(self.inbox.take(&mut self.results, usize::MAX)),
                 () = self.clock.wait_until(until, nap) => {}
             }
         }
@@ -250,16 +250,15 @@ impl Engine {
         if wanted < 2 || self.answers_last_turn < 2 {
             return false;
         }
-        let before = self.results.len();
-        let mut patience = self.clock.sleep(RUSH_PATIENCE);
-        while self.results.len() < wanted {
+        let missing = wanted.saturating_sub(self.results.len());
+        if missing > 0 {
             tokio::select! {
                 biased;
-                Some(result) = self.results_in.recv() => self.results.push(result),
-                () = &mut patience => break,
+                () = self.inbox.wait(missing) => {}
+                () = self.clock.sleep(RUSH_PATIENCE) => {}
             }
         }
-        self.results.len() > before
+        self.inbox.take(&mut self.results, usize::MAX)
     }
 
     /// What was under way when the daemon last stopped is looked up.
@@ -297,11 +296,8 @@ impl Engine {
     /// One turn. Returns how long nothing will be due, if nothing comes from outside.
     fn turn(&mut self) -> Duration {
         let reading = self.read_clock();
-        while self.results.len() < TURN_SIZE
-            && let Ok(result) = self.results_in.try_recv()
-        {
-            self.results.push(result);
-        }
+        let room = TURN_SIZE.saturating_sub(self.results.len());
+        self.inbox.take(&mut self.results, room);
         self.answers_last_turn = 0;
         let outcome = self.try_turn(reading).and_then(|nap| self.prove_store().map(|()| nap));
         // Turns between the pieces of a large insert have noted their own.
@@ -443,7 +439,7 @@ impl Engine {
             }
             tokio::select! {
                 biased;
-                Some(result) = self.results_in.recv() => self.results.push(result),
+                () = self.inbox.wait(1) => drop(self.inbox.take(&mut self.results, usize::MAX)),
                 () = &mut grace => break,
             }
         }
@@ -452,6 +448,10 @@ impl Engine {
 }
 
 /// The queue of a provider; one that is not configured has one too, in which its occurrences wait.
+#[expect(clippy::expect_used, reason = "an entry would cost a copy of the name each time")]
 fn lane<'a>(lanes: &'a mut BTreeMap<String, Lane>, provider: &str) -> &'a mut Lane {
-    lanes.entry(provider.to_owned()).or_insert_with(|| Lane::new(None, NO_LIMITS))
+    if !lanes.contains_key(provider) {
+        lanes.insert(provider.to_owned(), Lane::new(None, NO_LIMITS));
+    }
+    lanes.get_mut(provider).expect("it is there, or was just put there")
 }

@@ -1,19 +1,19 @@
 //! Calls to providers: how they leave, and what their results mean.
 
+use super::inbox::Inbox;
 use super::quota::Charge;
 use super::turn::Outgoing;
 use super::{Engine, Reading};
 use crate::lifecycle::{Answer, Call, Failure, FailureKind, backoff};
 use crate::log::{LogEvent, Time};
 use crate::providers::{Provider, ProviderError, Room, RoomRequest, Shaped, Sight};
-use crate::seams::BoxFuture;
+use crate::seams::{BoxFuture, Clock};
 use crate::seeded_bug::{Bug, is_on};
 use crate::store::{MeetingSpec, Record};
 use crate::transport::LONGEST_PAUSE;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
 
 /// A driver keeps its own time limit; one that does not is cut off this much later.
 const CALL_MARGIN: Duration = Duration::from_secs(30);
@@ -90,7 +90,7 @@ impl Outcome {
 
 /// Sends the result of a call, whatever becomes of its task.
 struct Promise {
-    out: mpsc::UnboundedSender<CallResult>,
+    inbox: Arc<Inbox>,
     seq: i64,
     ticket: u64,
     call: Call,
@@ -103,8 +103,8 @@ impl Drop for Promise {
             // The task panicked or was dropped.
             Outcome::failed(self.call, ProviderError::OutcomeUnknown("the call broke off".to_owned()))
         });
-        // No receiver: the engine is gone, and the next start looks this call up.
-        let _ = self.out.send(CallResult { seq: self.seq, ticket: self.ticket, outcome, is_refused: false });
+        // Where the engine is gone nobody takes it, and the next start looks this call up.
+        self.inbox.push(CallResult { seq: self.seq, ticket: self.ticket, outcome, is_refused: false });
     }
 }
 
@@ -152,8 +152,7 @@ impl Engine {
         let Outgoing { record, call, charge } = outgoing;
         self.last_ticket += 1;
         let ticket = self.last_ticket;
-        let mut promise =
-            Promise { out: self.results_out.clone(), seq: record.seq, ticket, call, outcome: None };
+        let mut promise = Promise { inbox: self.inbox.clone(), seq: record.seq, ticket, call, outcome: None };
         self.host.log(&LogEvent::CallSent {
             occurrence: &record.id,
             provider: &record.provider,
@@ -167,7 +166,7 @@ impl Engine {
             (Some(provider), Some(spec)) => {
                 let limit = lane.map_or(super::NO_LIMITS.timeout, |lane| lane.limits.timeout);
                 let mut limit = limit.saturating_add(CALL_MARGIN);
-                let wish = Wish::of(&record, call, spec, self.clock.wall());
+                let wish = Wish::of(&record, call, spec, &*self.clock);
                 if let Wish::Announce { left, .. } = &wish {
                     // While it is under way nothing else is called: it must not stand in the way of the close.
                     limit = limit.min((*left / 2).to_std().unwrap_or_default());
@@ -277,7 +276,7 @@ enum Wish {
 }
 
 impl Wish {
-    fn of(record: &Record, call: Call, spec: &MeetingSpec, wall: DateTime<Utc>) -> Self {
+    fn of(record: &Record, call: Call, spec: &MeetingSpec, clock: &dyn Clock) -> Self {
         let room_id = || record.occurrence.room.as_ref().map(|room| room.id.clone()).unwrap_or_default();
         match call {
             Call::Create => Self::Create(request(record, spec)),
@@ -286,7 +285,7 @@ impl Wish {
             Call::Update => Self::Update(room_id(), request(record, spec)),
             Call::Close => Self::Close(room_id()),
             Call::Announce => {
-                let left = record.occurrence.last_close(&spec.policy) - wall;
+                let left = record.occurrence.last_close(&spec.policy) - clock.wall();
                 Self::Announce { room_id: room_id(), text: spec.policy.warn.text_for(left), left }
             }
         }
@@ -317,5 +316,14 @@ pub(super) fn request(record: &Record, spec: &MeetingSpec) -> RoomRequest {
         closes_at: life.closes_at(&spec.policy),
         closes_at_latest: life.closes_at_latest(&spec.policy),
         spec: spec.room.clone(),
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    pub(in crate::engine) fn any_result() -> CallResult {
+        CallResult { seq: 1, ticket: 1, outcome: Outcome::Close(Ok(())), is_refused: false }
     }
 }

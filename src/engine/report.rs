@@ -141,13 +141,13 @@ impl Report {
             Some(Warning { closes_at, warned: Warned::TooLate, .. }) => not_told(closes_at, "too late"),
             None => {}
         }
-        let closes_at = life.last_close(policy);
         match &self.announced {
             Some(Ok(())) => {
+                let closes_at = life.last_close(policy);
                 let before = life.warned_at.map_or(TimeDelta::zero(), |at| closes_at - at);
                 told("room", closes_at, before);
             }
-            Some(Err(error)) => not_told(closes_at, error),
+            Some(Err(error)) => not_told(life.last_close(policy), error),
             None => {}
         }
     }

@@ -9,12 +9,13 @@ use crate::lifecycle::{self, Call, Event, Reason, State};
 use crate::seeded_bug::{Bug, is_on};
 use crate::store::{Batch, Due, DueKey, HistoryEntry, MeetingSpec, Record, StoreError, Update};
 use chrono::{DateTime, Utc};
+use foldhash::fast::RandomState as FastHash;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The digits of a marker that tell its time: 48 bits of milliseconds.
-const MARKER_TIME_DIGITS: usize = 12;
+/// The bits of a marker that tell its time, in milliseconds.
+const MARKER_TIME_BITS: u32 = 48;
 
 /// A call that leaves once its turn is committed.
 pub(super) struct Outgoing {
@@ -33,7 +34,7 @@ pub(super) struct Turn {
     /// What to call once it is committed.
     pub(super) calls: Vec<Outgoing>,
     /// The occurrences in `batch.updates`.
-    pub(super) written: HashSet<i64>,
+    pub(super) written: HashSet<i64, FastHash>,
     /// The results that it deals with.
     pub(super) results: Vec<CallResult>,
 }
@@ -313,9 +314,9 @@ impl Engine {
     /// A new marker, in the order of time: rooms that are made together stand together in the indexes of those who keep
     /// them. The 80 random bits behind the milliseconds cannot be guessed (the layout is that of a ULID, in hexadecimal).
     fn marker(&self, wall: DateTime<Utc>) -> String {
-        let token = self.entropy.token();
-        let random = token.get(MARKER_TIME_DIGITS..).unwrap_or(&token);
-        format!("{:012x}{random}", wall.timestamp_millis() & 0xffff_ffff_ffff)
+        let random = self.entropy.bits() & (u128::MAX >> MARKER_TIME_BITS);
+        let time = u128::try_from(wall.timestamp_millis()).unwrap_or_default() << (128 - MARKER_TIME_BITS);
+        format!("{:032x}", time | random)
     }
 
     /// The turn is durable: brings memory in line, tells, and calls. Returns whether more is due at once.

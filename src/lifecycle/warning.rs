@@ -47,11 +47,13 @@ impl DueWarning {
 
 /// The warnings of an open room that are not dealt with, each with its time.
 fn open(occurrence: &Occurrence, policy: &Policy) -> impl Iterator<Item = DueWarning> {
-    let close = occurrence.last_close(policy);
     let is_open = matches!(occurrence.state, State::Live | State::Ended);
     let warned_at = occurrence.warned_at;
-    let all = policy.warn.before.iter().filter(move |_| is_open);
-    all.map(move |before| DueWarning { at: close - *before, before: *before })
+    let all = if is_open { policy.warn.before.as_slice() } else { &[] };
+    // Not worked out where there is nothing to warn of: this is asked at every step.
+    let close = if all.is_empty() { DateTime::UNIX_EPOCH } else { occurrence.last_close(policy) };
+    all.iter()
+        .map(move |before| DueWarning { at: close - *before, before: *before })
         .filter(move |due| warned_at.is_none_or(|warned_at| due.at > warned_at))
 }
 

@@ -405,7 +405,7 @@ impl World {
             for _ in 0..200 {
                 tokio::task::yield_now().await;
             }
-            if nap > Duration::ZERO && self.engine.results_in.is_empty() {
+            if nap > Duration::ZERO && self.engine.inbox.is_empty() {
                 return nap;
             }
         }

@@ -1,12 +1,12 @@
 //! What an answer of the service, or the lack of one, means.
 
+use super::wire::Object;
 use crate::meeting_service::codes;
 use crate::providers::{ProviderError, Room, Sight};
 use crate::transport::{TransportError, retry_after};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use http::{Response, StatusCode};
-use serde_json::Value;
 
 /// The longest text of the service that is passed on, in characters.
 const MAX_TEXT: usize = 200;
@@ -40,7 +40,7 @@ pub(super) fn understand(
     verb: Verb,
     answer: Result<Response<Bytes>, TransportError>,
     now: DateTime<Utc>,
-) -> Result<Value, ProviderError> {
+) -> Result<Object, ProviderError> {
     let answer = answer.map_err(|error| match error {
         TransportError::NotSent(_) => ProviderError::Unavailable(error.to_string()),
         TransportError::AnswerLost(_) => verb.doubt(error.to_string()),
@@ -66,7 +66,7 @@ pub(super) fn understand(
     let is_definite =
         (status.is_success() || status.is_client_error()) && status != StatusCode::REQUEST_TIMEOUT;
     match envelope.code {
-        codes::OK if status == StatusCode::OK => Ok(envelope.data),
+        codes::OK if status == StatusCode::OK => Ok(envelope.object.into_data()),
         code if !is_definite || code == codes::OK || code == 408 || (500..600).contains(&code) => {
             Err(verb.doubt(format!("HTTP {}, {}", status.as_u16(), envelope.text())))
         }
@@ -87,52 +87,58 @@ pub(super) fn understand(
 
 struct Envelope {
     code: i64,
-    message: String,
-    data: Value,
+    object: Object,
 }
 
 impl Envelope {
     fn read(body: &[u8]) -> Option<Self> {
-        let mut body: Value = serde_json::from_slice(body).ok()?;
-        Some(Self {
-            code: body.get("code")?.as_i64()?,
-            message: body.get("msg").and_then(Value::as_str).unwrap_or_default().to_owned(),
-            data: body.get_mut("data").map(Value::take).unwrap_or_default(),
-        })
+        let object = Object::read(body)?;
+        Some(Self { code: object.code()?, object })
     }
 
     /// Code and message, fit for a line of the log.
     fn text(&self) -> String {
+        let message = self.object.msg().unwrap_or_default();
         let words: String =
-            self.message.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MAX_TEXT).collect();
+            message.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MAX_TEXT).collect();
         let words = words.trim();
         if words.is_empty() { format!("code {}", self.code) } else { format!("code {}: {words}", self.code) }
     }
 }
 
 /// The room in an answer.
-pub(super) fn room(verb: Verb, data: &Value) -> Result<Room, ProviderError> {
-    let text =
-        |key: &str| data[key].as_str().filter(|text| !text.is_empty() && !text.chars().any(char::is_control));
-    let link =
-        |key: &str| text(key).filter(|link| link.starts_with("https://") || link.starts_with("http://"));
-    match (text("roomUuid"), link("joinUrl")) {
+pub(super) fn room(verb: Verb, data: &Object) -> Result<Room, ProviderError> {
+    fn fit(text: Option<&str>) -> Option<&str> {
+        text.filter(|text| !text.is_empty() && !has_control(text))
+    }
+    fn link(text: Option<&str>) -> Option<&str> {
+        fit(text).filter(|link| link.starts_with("https://") || link.starts_with("http://"))
+    }
+    match (fit(data.room_uuid()), link(data.join_url())) {
         (Some(id), Some(join_url)) => Ok(Room {
             id: id.to_owned(),
             join_url: join_url.to_owned(),
-            host_url: link("hostUrl").map(str::to_owned),
+            host_url: link(data.host_url()).map(str::to_owned),
         }),
         _ => Err(verb.doubt("the answer has no room in it".to_owned())),
     }
 }
 
+/// As [`char::is_control`] says, but in one go where all is ASCII, as it is.
+fn has_control(text: &str) -> bool {
+    if text.is_ascii() {
+        text.bytes().any(|byte| byte.is_ascii_control())
+    } else {
+        text.chars().any(char::is_control)
+    }
+}
+
 /// The room's state in an answer.
-pub(super) fn view(data: &Value) -> Result<Sight, ProviderError> {
-    let Some(is_open) = data["isOpen"].as_bool() else {
+pub(super) fn view(data: &Object) -> Result<Sight, ProviderError> {
+    let Some(is_open) = data.is_open() else {
         return Err(Verb::Look.doubt("the answer does not say whether the room is open".to_owned()));
     };
     // A number that is missing or cannot be is "unknown", never "empty"; in a closed room nobody can be.
-    let occupancy =
-        if is_open { data["occupancy"].as_u64().and_then(|n| u32::try_from(n).ok()) } else { Some(0) };
+    let occupancy = if is_open { data.occupancy() } else { Some(0) };
     Ok(Sight { is_open, occupancy })
 }

@@ -4,11 +4,13 @@
 //! and looking are the same call.
 
 mod answer;
+mod wire;
 
 #[cfg(test)]
 mod tests;
 
 use self::answer::{Verb, understand};
+use self::wire::Object;
 use super::{Capabilities, Provider, ProviderError, Room, RoomRequest, Shaped, Sight};
 use crate::meeting_service::{ADMIN_SECRET_HEADER, DEFAULT_APP_ID, PREFIX};
 use crate::seams::{BoxFuture, Clock};
@@ -18,10 +20,9 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
-use http::{Method, Request};
+use http::{Method, Request, Uri};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
-use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -60,6 +61,8 @@ impl Settings {
 /// Rooms on a meeting service.
 pub struct Driver {
     rooms_url: String,
+    /// The same, ready for the requests to make a room. `None`: it is no URL.
+    rooms_uri: Option<Uri>,
     /// What goes with every request: it says who we are. `None`: a secret has characters that cannot be sent.
     headers: Option<HeaderMap>,
     timeout: Duration,
@@ -99,16 +102,17 @@ impl Driver {
             percent_encode(&app_id),
         );
         let headers = headers(&admin_secret, customer.as_ref());
-        Self { rooms_url, headers, timeout, transport, clock, capabilities: capabilities() }
+        let rooms_uri = rooms_url.parse().ok();
+        Self { rooms_url, rooms_uri, headers, timeout, transport, clock, capabilities: capabilities() }
     }
 
     /// Asks, and gives the envelope's `data`.
-    async fn get(&self, verb: Verb, path: &str) -> Result<Value, ProviderError> {
+    async fn get(&self, verb: Verb, path: &str) -> Result<Object, ProviderError> {
         self.call(verb, Method::GET, path, Bytes::new()).await
     }
 
     /// Sends `body` and gives the envelope's `data`.
-    async fn post(&self, verb: Verb, path: &str, body: &impl Serialize) -> Result<Value, ProviderError> {
+    async fn post(&self, verb: Verb, path: &str, body: &impl Serialize) -> Result<Object, ProviderError> {
         let body = serde_json::to_vec(body)
             .map_err(|_| ProviderError::Rejected("this cannot be sent".to_owned()))?;
         self.call(verb, Method::POST, path, Bytes::from(body)).await
@@ -120,7 +124,7 @@ impl Driver {
         method: Method,
         path: &str,
         body: Bytes,
-    ) -> Result<Value, ProviderError> {
+    ) -> Result<Object, ProviderError> {
         let request = self.request(method, path, body)?;
         let answer = self.transport.send(request, self.timeout).await;
         understand(verb, answer, self.clock.wall())
@@ -131,10 +135,17 @@ impl Driver {
             ProviderError::Unauthenticated("a secret has characters that cannot be sent".to_owned())
         })?;
         let has_body = !body.is_empty();
-        let request = Request::builder().method(method).uri(format!("{}{path}", self.rooms_url)).body(body);
-        let mut request = request.map_err(|_| {
+        let uri = if path.is_empty() {
+            self.rooms_uri.clone()
+        } else {
+            Uri::try_from(format!("{}{path}", self.rooms_url)).ok()
+        };
+        let uri = uri.ok_or_else(|| {
             ProviderError::Unavailable("`base_url`, `prefix` and `app_id` do not make a URL".to_owned())
         })?;
+        let mut request = Request::new(body);
+        *request.method_mut() = method;
+        *request.uri_mut() = uri;
         request.headers_mut().clone_from(headers);
         if has_body {
             request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -204,8 +215,8 @@ impl Provider for Driver {
     fn close<'a>(&'a self, room_id: &'a str) -> BoxFuture<'a, Result<(), ProviderError>> {
         Box::pin(async move {
             let path = format!("{}/close", path(room_id)?);
-            let data = self.post(Verb::Close, &path, &Wish::default()).await?;
-            match data["isOpen"].as_bool() {
+            let data = self.post(Verb::Close, &path, &Nothing {}).await?;
+            match data.is_open() {
                 Some(false) => Ok(()),
                 Some(true) | None => {
                     Err(Verb::Close.doubt("the answer does not say that the room is closed".to_owned()))
@@ -221,6 +232,10 @@ impl Provider for Driver {
         })
     }
 }
+
+/// An empty object, where the path says everything.
+#[derive(Serialize)]
+struct Nothing {}
 
 /// What people in a room are told.
 #[derive(Serialize)]
@@ -238,18 +253,11 @@ fn of_marker(verb: Verb, marker: &str, room: Room) -> Result<Room, ProviderError
 }
 
 /// What the room should be, in the service's words; instants in milliseconds since 1970.
-#[derive(Default, Serialize)]
+#[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Wish<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     room_uuid: Option<&'a str>,
-    #[serde(flatten)]
-    terms: Option<Terms<'a>>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Terms<'a> {
     room_name: &'a str,
     opens_at: Option<i64>,
     starts_at: i64,
@@ -269,7 +277,8 @@ impl<'a> Wish<'a> {
             Some(true) => None,
             Some(false) | None => Some(ms(request.starts_at)),
         };
-        let terms = Terms {
+        Self {
+            room_uuid: None,
             room_name: &request.title,
             opens_at,
             starts_at: ms(request.starts_at),
@@ -278,8 +287,7 @@ impl<'a> Wish<'a> {
             closes_at_latest: ms(request.closes_at_latest.max(request.closes_at)),
             password: settings.password.as_deref(),
             mute_on_entry: i32::from(settings.mute_on_entry == Some(true)),
-        };
-        Self { room_uuid: None, terms: Some(terms) }
+        }
     }
 }
 

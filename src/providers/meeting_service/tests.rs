@@ -5,7 +5,7 @@ use crate::providers::conformance::{
 };
 use crate::seams::SystemEntropy;
 use crate::transport::HttpClient;
-use serde_json::json;
+use serde_json::{Value, json};
 
 fn now() -> DateTime<Utc> {
     "2026-11-23T09:00:00Z".parse().unwrap()

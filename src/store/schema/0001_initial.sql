@@ -20,9 +20,7 @@ CREATE TABLE occurrences (
     meeting        TEXT NOT NULL REFERENCES meetings (id),
     provider       TEXT NOT NULL,
     title          TEXT,                             -- NULL: the meeting's
-    state          TEXT NOT NULL CHECK (
-        state = 'planned' OR state = 'creating' OR state = 'ready' OR state = 'live' OR state = 'ended'
-        OR state = 'closing' OR state = 'closed' OR state = 'failed' OR state = 'missed' OR state = 'cancelled'),
+    state          TEXT NOT NULL,
     reason         TEXT NOT NULL,
     generation     INTEGER NOT NULL DEFAULT 0 CHECK (generation >= 0),
     starts_at_ms   INTEGER NOT NULL,
@@ -30,7 +28,7 @@ CREATE TABLE occurrences (
     extended_by_ms INTEGER NOT NULL DEFAULT 0 CHECK (extended_by_ms >= 0),
     wake_at_ms     INTEGER,                          -- NULL: it is over
     call           TEXT CHECK (                      -- on its way
-        call = 'create' OR call = 'find' OR call = 'look' OR call = 'update' OR call = 'close'
+        call IS NULL OR call = 'create' OR call = 'find' OR call = 'look' OR call = 'update' OR call = 'close'
         OR call = 'announce'),
     marker         TEXT,
     asked_at_ms    INTEGER,
@@ -41,7 +39,7 @@ CREATE TABLE occurrences (
     is_outdated    INTEGER NOT NULL DEFAULT 0 CHECK (is_outdated IN (0, 1)),
     is_removed     INTEGER NOT NULL DEFAULT 0 CHECK (is_removed IN (0, 1)),
     verdict        TEXT CHECK (
-        verdict = 'closed' OR verdict = 'cancelled' OR verdict = 'failed' OR verdict = 'planned'
+        verdict IS NULL OR verdict = 'closed' OR verdict = 'cancelled' OR verdict = 'failed' OR verdict = 'planned'
         OR verdict = 'stray'),
     is_close_sent  INTEGER NOT NULL DEFAULT 0 CHECK (is_close_sent IN (0, 1)),
     occupancy      INTEGER CHECK (occupancy >= 0),   -- NULL: unknown
@@ -60,13 +58,17 @@ CREATE TABLE occurrences (
     is_begun       INTEGER NOT NULL DEFAULT 0,       -- neither planned any more nor over: rows to look at after a crash
     last_entry     INTEGER,                          -- the newest line of its history
 
-    CHECK (is_begun = (state <> 'planned' AND wake_at_ms IS NOT NULL)),
-    CHECK (room_id IS NOT NULL OR (state <> 'ready' AND state <> 'live' AND state <> 'ended')),
+    CHECK (CASE
+        WHEN wake_at_ms IS NULL
+            THEN state = 'closed' OR state = 'failed' OR state = 'missed' OR state = 'cancelled'
+        WHEN room_id IS NULL THEN state = 'planned' OR state = 'creating' OR state = 'closing'
+        ELSE state = 'ready' OR state = 'live' OR state = 'ended' OR state = 'closing' OR state = 'creating'
+            OR state = 'planned'
+        END),
+    CHECK (is_begun = (wake_at_ms IS NOT NULL AND state <> 'planned')),
     CHECK ((room_id IS NULL) = (join_url IS NULL)),
     CHECK (asked_at_ms IS NULL OR marker IS NOT NULL),
     CHECK ((state = 'closing') = (verdict IS NOT NULL)),
-    CHECK ((wake_at_ms IS NULL)
-        = (state = 'closed' OR state = 'failed' OR state = 'missed' OR state = 'cancelled')),
     CHECK (wake_at_ms IS NOT NULL OR call IS NULL)
 ) STRICT;
 
@@ -76,8 +78,8 @@ CREATE INDEX occurrences_by_wake ON occurrences (wake_at_ms) WHERE wake_at_ms IS
 CREATE INDEX occurrences_by_meeting ON occurrences (meeting, starts_at_ms);
 CREATE INDEX occurrences_begun ON occurrences (seq) WHERE is_begun = 1;
 CREATE INDEX occurrences_over ON occurrences (changed_at_ms) WHERE wake_at_ms IS NULL;
--- An open room belongs to one occurrence.
-CREATE UNIQUE INDEX occurrences_by_room ON occurrences (provider, room_id) WHERE room_id IS NOT NULL AND is_begun = 1;
+-- An open room belongs to one occurrence. The id first: it tells rooms apart, and is all that is compared as a rule.
+CREATE UNIQUE INDEX occurrences_by_room ON occurrences (room_id, provider) WHERE room_id IS NOT NULL AND is_begun = 1;
 
 -- Lines are only ever appended. Those of one occurrence are a chain from occurrences.last_entry backwards, so that
 -- writing one touches neither an index nor the pages of older ones.

@@ -5,7 +5,7 @@ mod row;
 mod write;
 
 pub use self::outlook::Ahead;
-use self::row::{NAMES, ms, read_instant, read_record};
+use self::row::{COLUMNS, NAMES, ms, read_instant, read_record};
 use self::write::Updates;
 use super::{
     Batch, Cancellable, Counts, Due, DueKey, QuotaUse, Record, Store, StoreError, StoredMeeting,
@@ -181,8 +181,8 @@ impl SqliteStore {
         Ok(records)
     }
 
-    /// The records that the unique key of `sql` finds.
-    fn records_by(&self, sql: &str, keys: &[impl rusqlite::ToSql]) -> Result<Vec<Record>, StoreError> {
+    /// The records that the unique key of `sql` finds; its last column is the last line of their history.
+    fn records_by(&mut self, sql: &str, keys: &[impl rusqlite::ToSql]) -> Result<Vec<Record>, StoreError> {
         let error = self.error();
         // One for all, so that the file is locked once and not for each.
         let _transaction = match keys.len() {
@@ -194,7 +194,9 @@ impl SqliteStore {
         for key in keys {
             let mut rows = statement.query([key]).map_err(&error)?;
             if let Some(row) = rows.next().map_err(&error)? {
-                records.push(read_record(row).map_err(&error)??);
+                let record = read_record(row).map_err(&error)??;
+                self.updates.remember(record.seq, row.get(COLUMNS.len()).map_err(&error)?);
+                records.push(record);
             }
         }
         Ok(records)
@@ -269,13 +271,13 @@ impl Store for SqliteStore {
 
     fn load(&mut self, seqs: &[i64]) -> Result<Vec<Record>, StoreError> {
         static SQL: LazyLock<String> =
-            LazyLock::new(|| format!("SELECT {NAMES} FROM occurrences WHERE seq = ?1"));
+            LazyLock::new(|| format!("SELECT {NAMES}, last_entry FROM occurrences WHERE seq = ?1"));
         self.records_by(&SQL, seqs)
     }
 
     fn by_id(&mut self, ids: &[String]) -> Result<Vec<Record>, StoreError> {
         static SQL: LazyLock<String> =
-            LazyLock::new(|| format!("SELECT {NAMES} FROM occurrences WHERE id = ?1"));
+            LazyLock::new(|| format!("SELECT {NAMES}, last_entry FROM occurrences WHERE id = ?1"));
         self.records_by(&SQL, ids)
     }
 
@@ -418,7 +420,12 @@ impl Store for SqliteStore {
             write::write(&transaction, batch, updates)?;
             transaction.commit()
         };
-        write(&mut self.connection, &mut self.updates).map_err(error)
+        let outcome = write(&mut self.connection, &mut self.updates);
+        if outcome.is_err() {
+            // What was written in vain is not the last line of anything.
+            self.updates.forget();
+        }
+        outcome.map_err(error)
     }
 
     fn rearm(&mut self, now: DateTime<Utc>) -> Result<(), StoreError> {
@@ -465,6 +472,8 @@ impl Store for SqliteStore {
             transaction.commit()?;
             Ok(seqs.len())
         };
+        // The number of an occurrence that is forgotten may be given to another one.
+        self.updates.forget();
         prune(&mut self.connection).map_err(error)
     }
 }

@@ -17,17 +17,18 @@ impl Column {
     pub(super) fn of<'r>(&self, record: &'r Record) -> ToSqlOutput<'r> {
         ToSqlOutput::Borrowed((self.value)(record))
     }
-
-    /// Whether the value of `after` differs from that of `before`.
-    pub(super) fn differs(&self, before: &Record, after: &Record) -> bool {
-        (self.value)(before) != (self.value)(after)
-    }
 }
 
 macro_rules! columns {
-    ($($name:literal: $value:expr,)+) => {
+    ($r:ident; $($name:literal: $value:expr => $bound:path,)+) => {
         /// All columns that a record has, the key first; in the order of [`read_record`].
-        pub(super) static COLUMNS: &[Column] = &[$(Column { name: $name, value: $value }),+];
+        pub(super) static COLUMNS: &[Column] = &[$(Column { name: $name, value: |$r| $bound($value) }),+];
+        /// The columns whose values in `after` differ from those in `before`: a bit for each. Compared as they are in memory,
+        /// as this is asked at every write.
+        pub(super) fn differing(before: &Record, after: &Record) -> u64 {
+            let differs = [$({ let $r = before; $value } != { let $r = after; $value }),+];
+            differs.iter().rev().fold(0, |bits, differs| bits << 1 | u64::from(*differs))
+        }
         /// Their names, as SQL lists them.
         pub(super) const NAMES: &str = columns!(@list $($name,)+);
     };
@@ -35,43 +36,44 @@ macro_rules! columns {
 }
 
 columns! {
-    "seq": |r| integer(r.seq),
-    "id": |r| text(&r.id),
-    "meeting": |r| text(&r.meeting),
-    "provider": |r| text(&r.provider),
-    "title": |r| optional_text(r.title.as_deref()),
-    "state": |r| text(r.occurrence.state.as_str()),
-    "reason": |r| text(r.occurrence.reason.as_str()),
-    "generation": |r| integer(r.occurrence.generation.into()),
-    "starts_at_ms": |r| instant(r.occurrence.times.starts_at),
-    "ends_at_ms": |r| instant(r.occurrence.times.ends_at),
-    "extended_by_ms": |r| integer(r.occurrence.extended_by.num_milliseconds()),
-    "wake_at_ms": |r| optional_instant(r.wake_at),
-    "call": |r| optional_text(r.call.map(Call::as_str)),
-    "marker": |r| optional_text(r.marker.as_deref()),
-    "asked_at_ms": |r| optional_instant(r.occurrence.asked_at),
-    "room_id": |r| optional_text(r.occurrence.room.as_ref().map(|room| room.id.as_str())),
-    "join_url": |r| optional_text(r.occurrence.room.as_ref().map(|room| room.join_url.as_str())),
-    "host_url": |r| optional_text(r.occurrence.room.as_ref().and_then(|room| room.host_url.as_deref())),
-    "is_outdated": |r| flag(r.occurrence.is_outdated),
-    "is_removed": |r| flag(r.occurrence.is_removed),
-    "verdict": |r| optional_text(r.occurrence.verdict.map(Verdict::as_str)),
-    "is_close_sent": |r| flag(r.occurrence.is_close_sent),
-    "occupancy": |r| r.occurrence.occupancy.map_or(ValueRef::Null, |people| integer(people.into())),
-    "looked_at_ms": |r| optional_instant(r.occurrence.looked_at),
-    "empty_since_ms": |r| optional_instant(r.occurrence.empty_since),
-    "was_occupied": |r| flag(r.occurrence.was_occupied),
-    "watched_since_ms": |r| optional_instant(r.occurrence.watched_since),
-    "warned_at_ms": |r| optional_instant(r.occurrence.warned_at),
-    "yields_at_ms": |r| optional_instant(r.occurrence.yields_at),
-    "gone_since_ms": |r| optional_instant(r.occurrence.gone_since),
-    "look_at_ms": |r| optional_instant(r.occurrence.look_at),
-    "retry_at_ms": |r| optional_instant(r.occurrence.retry_at),
-    "attempts": |r| integer(r.occurrence.attempts.into()),
-    "last_error": |r| optional_text(r.occurrence.last_error.as_deref()),
-    "changed_at_ms": |r| instant(r.changed_at),
-    "doubted_at_ms": |r| optional_instant(r.occurrence.doubted_at),
-    "is_begun": |r| flag(r.wake_at.is_some() && r.occurrence.state != State::Planned),
+    r;
+    "seq": r.seq => integer,
+    "id": r.id.as_str() => text,
+    "meeting": r.meeting.as_str() => text,
+    "provider": r.provider.as_str() => text,
+    "title": r.title.as_deref() => optional_text,
+    "state": r.occurrence.state.as_str() => text,
+    "reason": r.occurrence.reason.as_str() => text,
+    "generation": i64::from(r.occurrence.generation) => integer,
+    "starts_at_ms": r.occurrence.times.starts_at => instant,
+    "ends_at_ms": r.occurrence.times.ends_at => instant,
+    "extended_by_ms": r.occurrence.extended_by.num_milliseconds() => integer,
+    "wake_at_ms": r.wake_at => optional_instant,
+    "call": r.call.map(Call::as_str) => optional_text,
+    "marker": r.marker.as_deref() => optional_text,
+    "asked_at_ms": r.occurrence.asked_at => optional_instant,
+    "room_id": r.occurrence.room.as_ref().map(|room| room.id.as_str()) => optional_text,
+    "join_url": r.occurrence.room.as_ref().map(|room| room.join_url.as_str()) => optional_text,
+    "host_url": r.occurrence.room.as_ref().and_then(|room| room.host_url.as_deref()) => optional_text,
+    "is_outdated": r.occurrence.is_outdated => flag,
+    "is_removed": r.occurrence.is_removed => flag,
+    "verdict": r.occurrence.verdict.map(Verdict::as_str) => optional_text,
+    "is_close_sent": r.occurrence.is_close_sent => flag,
+    "occupancy": r.occurrence.occupancy.map(i64::from) => optional_integer,
+    "looked_at_ms": r.occurrence.looked_at => optional_instant,
+    "empty_since_ms": r.occurrence.empty_since => optional_instant,
+    "was_occupied": r.occurrence.was_occupied => flag,
+    "watched_since_ms": r.occurrence.watched_since => optional_instant,
+    "warned_at_ms": r.occurrence.warned_at => optional_instant,
+    "yields_at_ms": r.occurrence.yields_at => optional_instant,
+    "gone_since_ms": r.occurrence.gone_since => optional_instant,
+    "look_at_ms": r.occurrence.look_at => optional_instant,
+    "retry_at_ms": r.occurrence.retry_at => optional_instant,
+    "attempts": i64::from(r.occurrence.attempts) => integer,
+    "last_error": r.occurrence.last_error.as_deref() => optional_text,
+    "changed_at_ms": r.changed_at => instant,
+    "doubted_at_ms": r.occurrence.doubted_at => optional_instant,
+    "is_begun": r.wake_at.is_some() && r.occurrence.state != State::Planned => flag,
 }
 
 /// Milliseconds since 1970, as the store keeps instants.
@@ -81,6 +83,10 @@ pub(super) fn ms(instant: DateTime<Utc>) -> i64 {
 
 fn integer(value: i64) -> ValueRef<'static> {
     ValueRef::Integer(value)
+}
+
+fn optional_integer(value: Option<i64>) -> ValueRef<'static> {
+    value.map_or(ValueRef::Null, integer)
 }
 
 fn flag(value: bool) -> ValueRef<'static> {
@@ -168,11 +174,14 @@ pub(super) fn read_record(row: &Row<'_>) -> rusqlite::Result<Result<Record, Stor
 }
 
 pub(super) fn read_instant(row: &Row<'_>, column: usize) -> rusqlite::Result<DateTime<Utc>> {
-    let value = row.get(column)?;
+    instant_of(column, row.get(column)?)
+}
+
+fn instant_of(column: usize, value: i64) -> rusqlite::Result<DateTime<Utc>> {
     DateTime::from_timestamp_millis(value).ok_or(rusqlite::Error::IntegralValueOutOfRange(column, value))
 }
 
 fn read_optional_instant(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<DateTime<Utc>>> {
     let value: Option<i64> = row.get(column)?;
-    value.map(|_| read_instant(row, column)).transpose()
+    value.map(|value| instant_of(column, value)).transpose()
 }

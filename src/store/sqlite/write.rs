@@ -1,9 +1,9 @@
 //! What a commit writes.
 
 use super::super::{Batch, HistoryEntry, QuotaUse, Record, StoredMeeting, Update};
-use super::row::{COLUMNS, NAMES, ms};
-use rusqlite::{CachedStatement, Connection, Statement, params};
-use std::collections::BTreeMap;
+use super::row::{COLUMNS, NAMES, differing, ms};
+use rusqlite::{CachedStatement, Connection, OptionalExtension as _, Statement, params};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, LazyLock};
 
 static INSERT: LazyLock<String> = LazyLock::new(|| {
@@ -11,18 +11,29 @@ static INSERT: LazyLock<String> = LazyLock::new(|| {
     format!("INSERT INTO occurrences ({NAMES}) VALUES (NULLIF(?1, 0), {})", places.join(", "))
 });
 
-/// Appends a line to the history of an occurrence, after the line `?2`, or after its newest one.
+/// Appends a line to the history of an occurrence, after the line `?2`.
 const APPEND: &str =
     "INSERT INTO history (occurrence, previous, at_ms, generation, from_state, to_state, reason, detail)
-     VALUES (?1, coalesce(?2, (SELECT last_entry FROM occurrences WHERE seq = ?1)), ?3, ?4, ?5, ?6, ?7, ?8)";
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+const LAST_ENTRY: &str = "SELECT last_entry FROM occurrences WHERE seq = ?1";
+/// So many occurrences are remembered with the last line of their history.
+const REMEMBERED: usize = 8192;
 
-/// The statements that were needed so far to change occurrences, by the columns that they name: a bit for each.
+/// What is known from one write to the next.
 #[derive(Debug, Default)]
-pub(super) struct Updates(BTreeMap<u64, Arc<str>>);
+pub(super) struct Updates {
+    /// The statements that were needed so far to change occurrences, by the columns that they name: a bit for each.
+    statements: BTreeMap<u64, Arc<str>>,
+    /// The last lines of history of occurrences that were loaded or written lately, so that they need not be looked up. A
+    /// commit that failed, and everything else that writes past it, makes it forget.
+    last_entries: HashMap<i64, Option<i64>, foldhash::fast::RandomState>,
+}
 
 impl Updates {
     /// The bit of the pointer to the newest line of history, which no record has.
     const LAST_ENTRY: u64 = 1 << 63;
+    /// The bit of the key, which never changes.
+    const KEY: u64 = 1;
 
     /// The statement that sets the columns of `named`. Its first parameter is the key, then come the columns, in order.
     fn sql(&mut self, named: u64) -> Arc<str> {
@@ -37,7 +48,33 @@ impl Updates {
                 .collect();
             format!("UPDATE occurrences SET {} WHERE seq = ?1", set.join(", ")).into()
         };
-        self.0.entry(named).or_insert_with(build).clone()
+        self.statements.entry(named).or_insert_with(build).clone()
+    }
+
+    /// The occurrence's last line of history, as it was just loaded.
+    pub(super) fn remember(&mut self, seq: i64, last_entry: Option<i64>) {
+        if self.last_entries.len() >= REMEMBERED {
+            self.forget();
+        }
+        self.last_entries.insert(seq, last_entry);
+    }
+
+    /// The last lines of history may be others than what was remembered.
+    pub(super) fn forget(&mut self) {
+        self.last_entries.clear();
+    }
+
+    /// The occurrence's last line of history.
+    fn last_entry(&mut self, connection: &Connection, seq: i64) -> rusqlite::Result<Option<i64>> {
+        match self.last_entries.remove(&seq) {
+            Some(last_entry) => Ok(last_entry),
+            // None: it is not there, which its update will tell.
+            None => Ok(connection
+                .prepare_cached(LAST_ENTRY)?
+                .query_row([seq], |row| row.get(0))
+                .optional()?
+                .flatten()),
+        }
     }
 
     /// Writes what differs, and nothing else: SQLite writes every index of a column that is named.
@@ -47,12 +84,12 @@ impl Updates {
         let mut last: Option<(u64, CachedStatement<'_>)> = None;
         for update in updates {
             let (before, after) = (&*update.before, &*update.after);
-            let columns = || COLUMNS.iter().enumerate().skip(1);
-            let mut named = columns()
-                .filter(|(_, column)| column.differs(before, after))
-                .fold(0, |named, (n, _)| named | 1 << n);
-            let last_entry = append(&mut history, after.seq, &update.history)?;
-            if last_entry.is_some() {
+            let mut named = differing(before, after) & !Self::KEY;
+            let mut last_entry = None;
+            if !update.history.is_empty() {
+                last_entry = self.last_entry(connection, after.seq)?;
+                append(&mut history, after.seq, &update.history, &mut last_entry)?;
+                self.remember(after.seq, last_entry);
                 named |= Self::LAST_ENTRY;
             }
             if named == 0 {
@@ -64,7 +101,7 @@ impl Updates {
             };
             statement.raw_bind_parameter(1, after.seq)?;
             let mut place = 2;
-            for (_, column) in columns().filter(|(n, _)| named & (1 << n) != 0) {
+            for (_, column) in COLUMNS.iter().enumerate().filter(|(n, _)| named & (1 << n) != 0) {
                 statement.raw_bind_parameter(place, column.of(after))?;
                 place += 1;
             }
@@ -151,18 +188,18 @@ fn bind(statement: &mut Statement<'_>, record: &Record) -> rusqlite::Result<()> 
     COLUMNS.iter().zip(1..).try_for_each(|(column, n)| statement.raw_bind_parameter(n, column.of(record)))
 }
 
-/// Appends lines to the history of an occurrence, by [`APPEND`]. Returns the number of the last one.
+/// Appends lines to the history of an occurrence, by [`APPEND`], after the line `last`, which then is the last of them.
 fn append(
     statement: &mut Statement<'_>,
     seq: i64,
     history: &[HistoryEntry],
-) -> rusqlite::Result<Option<i64>> {
-    let mut last = None;
+    last: &mut Option<i64>,
+) -> rusqlite::Result<()> {
     for entry in history {
         let (from, to, reason) =
             (entry.change.from.as_str(), entry.change.to.as_str(), entry.change.reason.as_str());
-        let values = params![seq, last, ms(entry.at), entry.generation, from, to, reason, entry.detail];
-        last = Some(statement.insert(values)?);
+        let values = params![seq, *last, ms(entry.at), entry.generation, from, to, reason, entry.detail];
+        *last = Some(statement.insert(values)?);
     }
-    Ok(last)
+    Ok(())
 }
