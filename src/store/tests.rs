@@ -210,6 +210,88 @@ fn what_is_over_is_pruned_with_its_history_and_its_meeting() {
     assert!(store.meetings().unwrap().is_empty());
 }
 
+/// A line of history for what `before` and `after` differ in.
+fn with_line(before: &Record, after: &Record) -> Update {
+    let change = Change { from: State::Planned, to: State::Planned, reason: Reason::Rescheduled };
+    let line = HistoryEntry { at: start(), generation: 0, change, detail: None };
+    Update { history: vec![line], ..difference(before, after) }
+}
+
+/// How many lines the chain of an occurrence has.
+fn chain(store: &SqliteStore, seq: i64) -> i64 {
+    store.number(&format!(
+        "WITH RECURSIVE chain (number, previous) AS (
+            SELECT number, previous FROM history WHERE number = (SELECT last_entry FROM occurrences WHERE seq = {seq})
+            UNION SELECT history.number, history.previous FROM history JOIN chain ON history.number = chain.previous)
+         SELECT count(*) FROM chain"
+    ))
+}
+
+#[test]
+fn a_line_that_was_written_in_vain_is_no_part_of_a_chain() {
+    let mut store = filled(2);
+    let records = everything(&mut store);
+    let [first, second] = records.as_slice() else { panic!("{records:?}") };
+    let lines =
+        |store: &mut SqliteStore, updates: Vec<Update>| store.commit(&Batch { updates, ..Batch::default() });
+    lines(&mut store, vec![with_line(first, first)]).unwrap();
+    // The second one breaks a rule of the schema: the first one's line goes with it.
+    let mut over = second.clone();
+    over.occurrence.state = State::Closed;
+    let refused = lines(&mut store, vec![with_line(first, first), with_line(second, &over)]);
+    assert!(refused.unwrap_err().is_refusal());
+    // The number that was given in vain is that of another occurrence's line now.
+    lines(&mut store, vec![with_line(second, second)]).unwrap();
+    lines(&mut store, vec![with_line(first, first)]).unwrap();
+    assert_eq!((chain(&store, first.seq), chain(&store, second.seq)), (2, 1));
+}
+
+#[test]
+fn an_occurrence_that_takes_the_number_of_a_forgotten_one_has_a_history_of_its_own() {
+    let mut store = filled(1);
+    let before = everything(&mut store).remove(0);
+    let mut over = before.clone();
+    over.occurrence.state = State::Missed;
+    over.wake_at = None;
+    let updates = vec![with_line(&before, &over)];
+    store.commit(&Batch { updates, ..Batch::default() }).unwrap();
+    assert_eq!(store.prune(start() + TimeDelta::days(1), 100).unwrap(), 1);
+    let inserts = vec![record("standup@new", start())];
+    store.commit(&Batch { inserts, ..Batch::default() }).unwrap();
+    let after = everything(&mut store).remove(0);
+    assert_eq!(after.seq, before.seq, "the case that is meant");
+    store.commit(&Batch { updates: vec![with_line(&after, &after)], ..Batch::default() }).unwrap();
+    assert_eq!(store.number("SELECT count(*) FROM history WHERE previous IS NULL"), 1);
+}
+
+#[test]
+fn a_state_that_does_not_go_with_the_rest_of_its_row_is_refused() {
+    let refuses = |state, is_due: bool, has_room: bool, verdict| {
+        let mut store = filled(1);
+        let before = everything(&mut store).remove(0);
+        let mut after = before.clone();
+        after.occurrence.state = state;
+        after.wake_at = before.wake_at.filter(|_| is_due);
+        after.occurrence.verdict = verdict;
+        let room =
+            Room { id: "1".to_owned(), join_url: "https://house.example/1".to_owned(), host_url: None };
+        after.occurrence.room = has_room.then_some(room);
+        update(&mut store, &[(&before, &after)]).is_err_and(|error| error.is_refusal())
+    };
+    for state in State::ALL {
+        assert_eq!(refuses(state, false, false, None), !state.is_final(), "{state:?} without a deadline");
+        if state.is_final() {
+            assert!(refuses(state, true, true, None), "{state:?} with a deadline");
+        }
+    }
+    for state in [State::Ready, State::Live, State::Ended] {
+        assert!(refuses(state, true, false, None), "{state:?} without a room");
+        assert!(refuses(state, true, true, Some(Verdict::Closed)), "{state:?} with a verdict");
+    }
+    assert!(refuses(State::Closing, true, true, None));
+    assert!(!refuses(State::Closing, true, false, Some(Verdict::Failed)));
+}
+
 #[test]
 fn notes_are_kept_and_dropped() {
     let mut store = filled(0);
