@@ -457,7 +457,7 @@ impl Store for SqliteStore {
                     .prepare_cached(
                         "WITH RECURSIVE chain (number) AS (
                             SELECT last_entry FROM occurrences WHERE seq = ?1
-                            UNION ALL SELECT previous FROM history JOIN chain USING (number))
+                            UNION SELECT previous FROM history JOIN chain USING (number))
                          DELETE FROM history WHERE number IN (SELECT number FROM chain)",
                     )?
                     .execute([seq])?;
