@@ -151,6 +151,7 @@ impl State {
         }
         for update in &batch.updates {
             let Update { before, after, history } = update;
+            self.note_truth(before, after);
             let changes: Vec<Change> = history.iter().map(|entry| entry.change).collect();
             // By a schedule, or by the horizon that has come to where an edit had moved something.
             let is_rescheduling = !batch.meetings.is_empty()
@@ -160,6 +161,20 @@ impl State {
             if self.is_over {
                 return;
             }
+        }
+    }
+
+    /// What a look has seen counts from its commit on: only then may the next one be lied to. Two lies with nothing between
+    /// them that the daemon could know are the truth.
+    fn note_truth(&mut self, before: &Record, after: &Record) {
+        let is_answered = before.call == Some(Call::Look)
+            && (after.call != Some(Call::Look) || before.occurrence.looked_at != after.occurrence.looked_at);
+        let which = [Which::House, Which::Plain].into_iter().find(|which| which.name() == before.provider);
+        let room = before.occurrence.room.as_ref().zip(which);
+        let index = room.and_then(|(room, which)| self.rooms.find(which, &room.id));
+        if let Some(index) = index.filter(|_| is_answered) {
+            let room = &mut self.rooms.all[index];
+            room.was_lied_about &= !std::mem::take(&mut room.is_truth_told);
         }
     }
 

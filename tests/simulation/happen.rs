@@ -146,7 +146,7 @@ impl State {
             );
         if let Some(room) = self.rooms.find(which, &target).filter(|_| is_look && is_true) {
             let room = &mut self.rooms.all[room];
-            room.was_lied_about = false;
+            room.is_truth_told = true;
             if let Some((at, people)) = arrived.filter(|_| fault != Some(Fault::NoOccupancy)) {
                 room.seen_at = Some(at);
                 room.was_seen_occupied |= people > 0;

@@ -173,6 +173,9 @@ impl State {
         for pending in self.calls.values_mut() {
             pending.reply = None;
         }
+        for room in &mut self.rooms.all {
+            room.is_truth_told = false;
+        }
     }
 
     /// Starts the daemon, unless it runs or the file is not valid.

@@ -24,8 +24,10 @@ pub(crate) struct TrueRoom {
     /// When a look last got a true answer through to the daemon, and whether people were seen by one.
     pub(crate) seen_at: Option<Ms>,
     pub(crate) was_seen_occupied: bool,
-    /// The last look at it was answered with a lie.
+    /// The last look at it whose answer the daemon wrote down was answered with a lie.
     pub(crate) was_lied_about: bool,
+    /// A look has got a true answer through to the daemon, which has not written it down yet.
+    pub(crate) is_truth_told: bool,
 }
 
 /// All rooms of all providers.
@@ -67,6 +69,7 @@ impl Rooms {
             seen_at: None,
             was_seen_occupied: false,
             was_lied_about: false,
+            is_truth_told: false,
         });
         self.open.insert(index);
         index
@@ -229,6 +232,7 @@ pub(crate) fn pretend(rooms: &Rooms, ask: &Ask) -> Response<Bytes> {
         seen_at: None,
         was_seen_occupied: false,
         was_lied_about: false,
+        is_truth_told: false,
     });
     room.is_open &= ask.verb != Verb::Close;
     show(&room)
