@@ -18,7 +18,7 @@ use crate::schedule::{Instance, TooMany};
 use crate::seeded_bug::{Bug, is_on};
 use crate::store::{Batch, Cancellable, MeetingSpec, Record, StoreError, StoredMeeting};
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Most occurrences of one meeting that are worked out at once. `check` refuses a schedule with half as many from now to
@@ -261,7 +261,7 @@ impl Engine {
         reading: Reading,
     ) -> Result<Diff, StoreError> {
         let now = reading.now;
-        let stored: HashMap<String, StoredMeeting> =
+        let stored: BTreeMap<String, StoredMeeting> =
             stored.into_iter().map(|meeting| (meeting.id.clone(), meeting)).collect();
         let materialised_until =
             self.materialised_until()?.unwrap_or(now.settled).max(now.settled + schedule.horizon);

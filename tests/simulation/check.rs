@@ -175,6 +175,10 @@ impl State {
         if let Some(index) = index.filter(|_| is_answered) {
             let room = &mut self.rooms.all[index];
             room.was_lied_about &= !std::mem::take(&mut room.is_truth_told);
+            if let Some((at, people)) = room.told.take() {
+                room.seen_at = Some(at);
+                room.was_seen_occupied |= people > 0;
+            }
         }
     }
 
@@ -319,7 +323,8 @@ impl State {
         for change in changes {
             self.check_change(record, &seen, before.as_ref(), *change, is_rescheduling);
         }
-        if let Some(key) = key.filter(|_| !record.is_stray()) {
+        // A stray has the meeting in its identity, and stays one when it is over.
+        if let Some(key) = key.filter(|_| !record.id.contains('#')) {
             self.seq_of_key.insert(key, record.seq);
         }
         let is_news = !changes.is_empty();

@@ -147,10 +147,7 @@ impl State {
         if let Some(room) = self.rooms.find(which, &target).filter(|_| is_look && is_true) {
             let room = &mut self.rooms.all[room];
             room.is_truth_told = true;
-            if let Some((at, people)) = arrived.filter(|_| fault != Some(Fault::NoOccupancy)) {
-                room.seen_at = Some(at);
-                room.was_seen_occupied |= people > 0;
-            }
+            room.told = arrived.filter(|_| fault != Some(Fault::NoOccupancy));
         }
         let lost = match fault {
             Some(_) => TransportError::AnswerLost("timed out".to_owned()),

@@ -175,6 +175,7 @@ impl State {
         }
         for room in &mut self.rooms.all {
             room.is_truth_told = false;
+            room.told = None;
         }
     }
 

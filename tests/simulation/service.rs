@@ -21,13 +21,16 @@ pub(crate) struct TrueRoom {
     pub(crate) opened_at: Ms,
     /// A search shows it from then on.
     visible_at: Ms,
-    /// When a look last got a true answer through to the daemon, and whether people were seen by one.
+    /// When a look last got a true answer through to the daemon, and whether people were seen by one, as far as it wrote
+    /// that down.
     pub(crate) seen_at: Option<Ms>,
     pub(crate) was_seen_occupied: bool,
     /// The last look at it whose answer the daemon wrote down was answered with a lie.
     pub(crate) was_lied_about: bool,
     /// A look has got a true answer through to the daemon, which has not written it down yet.
     pub(crate) is_truth_told: bool,
+    /// How many people were in, and when, by that answer.
+    pub(crate) told: Option<(Ms, u32)>,
 }
 
 /// All rooms of all providers.
@@ -70,6 +73,7 @@ impl Rooms {
             was_seen_occupied: false,
             was_lied_about: false,
             is_truth_told: false,
+            told: None,
         });
         self.open.insert(index);
         index
@@ -233,6 +237,7 @@ pub(crate) fn pretend(rooms: &Rooms, ask: &Ask) -> Response<Bytes> {
         was_seen_occupied: false,
         was_lied_about: false,
         is_truth_told: false,
+        told: None,
     });
     room.is_open &= ask.verb != Verb::Close;
     show(&room)

@@ -83,7 +83,8 @@ impl SqliteStore {
             return Err(StoreError::NotAStore { path: self.path.clone(), what });
         }
         let error = self.error();
-        for table in ["history", "occurrences", "meetings", "meta"] {
+        self.updates.forget();
+        for table in ["history", "occurrences", "meetings", "quota_use", "meta"] {
             let all = format!("DELETE FROM {table}");
             let cleared =
                 self.connection.prepare_cached(&all).and_then(|mut statement| statement.execute([]));
