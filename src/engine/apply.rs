@@ -188,7 +188,10 @@ impl Engine {
     /// [`ApplyError::Held`] unless `is_accepted`; the schedule before stays in force.
     pub fn apply(&mut self, schedule: Box<Schedule>, is_accepted: bool) -> Result<Applied, ApplyError> {
         let reading = self.read_clock();
-        self.configure(&schedule);
+        if self.in_force.is_none() {
+            // What is in the store needs its providers, even if the schedule is held.
+            self.configure(&schedule);
+        }
         let stored = self.store.meetings()?;
         if !is_accepted && let Some(removals) = self.massacre(&schedule, &stored)? {
             return Err(ApplyError::Held(removals));
@@ -199,7 +202,14 @@ impl Engine {
         if !is_accepted && is_massacre(&applied, &schedule.guard) {
             return Err(ApplyError::Held(applied));
         }
-        self.commit_diff(diff, reading)?;
+        self.configure(&schedule);
+        if let Err(error) = self.commit_diff(diff, reading) {
+            if let Some(before) = self.in_force.take() {
+                self.configure(&before);
+                self.in_force = Some(before);
+            }
+            return Err(error.into());
+        }
         if let Some(before) = zone_data_before {
             let moved = number(applied.moved);
             self.host.log(&LogEvent::ScheduleZoneData { before: &before, now: ZONE_DATA_HERE, moved });

@@ -6,6 +6,7 @@ use crate::lifecycle::{OnRemoved, State};
 use crate::providers::ProviderError;
 use crate::schedule::{Except, Override, Repeat, Rule};
 use chrono::TimeDelta;
+use std::time::Duration;
 
 #[tokio::test]
 async fn the_same_schedule_again_touches_nothing() {
@@ -318,4 +319,17 @@ async fn a_large_schedule_that_is_half_written_forgets_no_cancellation() {
     let applied = world.apply([meeting("n"), minutely]).unwrap();
     assert!(applied.occurrences_added > 40_000);
     assert_eq!(world.engine.tally, world.engine.store.counts().unwrap());
+}
+
+#[tokio::test]
+async fn a_held_schedule_leaves_the_limits_as_they_are() {
+    let slow = Duration::from_secs(2);
+    let mut world = World::new();
+    world.limits.interval = slow;
+    world.apply((0..8).map(|n| meeting(&format!("m{n}")))).unwrap();
+    world.limits.interval = Duration::ZERO;
+    assert!(matches!(world.apply([]), Err(ApplyError::Held(_))));
+    assert_eq!(world.engine.lanes["house"].limits.interval, slow);
+    world.engine.apply(world.schedule([]), true).unwrap();
+    assert_eq!(world.engine.lanes["house"].limits.interval, Duration::ZERO);
 }
