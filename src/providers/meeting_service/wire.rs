@@ -2,7 +2,7 @@
 //! kind than is expected counts as none, and of a key that comes twice the last one counts.
 
 use serde::Deserialize;
-use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
 /// An object of an answer: the envelope, or what is in it.
 #[derive(Debug, Default)]
@@ -151,7 +151,7 @@ impl<'de> Visitor<'de> for Reader {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Any, A::Error> {
-        while list.next_element::<IgnoredAny>()?.is_some() {}
+        while list.next_element::<Any>()?.is_some() {}
         Ok(Any::Nothing)
     }
 
@@ -168,7 +168,8 @@ impl<'de> Visitor<'de> for Reader {
                 Key::IsOpen => &mut object.is_open,
                 Key::Occupancy => &mut object.occupancy,
                 Key::Other => {
-                    map.next_value::<IgnoredAny>()?;
+                    // Read as the others are: an answer that is broken anywhere is no answer.
+                    map.next_value::<Any>()?;
                     continue;
                 }
             };
@@ -206,6 +207,13 @@ mod tests {
         }
         let list = br#"{"code": 0, "data": ["id", "https://house.example/id"]}"#;
         assert!(Object::read(list).unwrap().into_data().room_uuid().is_none());
+    }
+
+    #[test]
+    fn an_answer_that_is_broken_anywhere_is_none() {
+        for body in [r#"{"code": 0, "extra": 1e999}"#, r#"{"code": 0, "extra": ["\ud800"]}"#] {
+            assert!(Object::read(body.as_bytes()).is_none(), "{body}");
+        }
     }
 
     #[test]
